@@ -1,0 +1,413 @@
+//! A task that somebody waits for: its header, which outlives its place in a queue.
+//!
+//! # Why a header
+//!
+//! A detached task lives inside its slot and can only be popped. A task with a handle must also be reachable from the handle:
+//! a worker that waits for a task that is still queued **claims** it and runs it on the spot, instead of sleeping until
+//! somebody else gets there. So its closure lives in a header from a pooled slab, and the queue holds a reference.
+//!
+//! # State
+//!
+//! One 32-bit word, which is also the futex on which a worker waits for the task:
+//!
+//! | bit | set by | means |
+//! |---|---|---|
+//! | CLAIMED | whoever is about to run it, once | the closure is his |
+//! | DONE | whoever ran it, once | the output is there |
+//! | SLEEPER | the handle | somebody sleeps on this word |
+//! | WAKER | the handle | the waker's cell is full |
+//! | TAKEN | the handle | the output has been moved out |
+//!
+//! Every change is a `fetch_or` or `fetch_and`. There is one handle and it is used by one thread at a time, so SLEEPER,
+//! WAKER and TAKEN have one writer. Steps:
+//!
+//! 1. *Claim*: `fetch_or(CLAIMED)`; it was clear: run it. The queue's reference, popped later, finds it claimed and goes.
+//! 2. *Complete*: write the output; `fetch_or(DONE)`; SLEEPER was set: notify; WAKER was set: take the waker and wake it.
+//! 3. *Wait*: DONE: take. Not CLAIMED: claim and run. Else `fetch_or(SLEEPER)`, hand the own queue over, sleep while unchanged.
+//! 4. *Poll*: fill the waker's cell, `fetch_or(WAKER)`. If DONE was set already, the completer has not seen the waker: take the
+//!    output. To replace a waker, `fetch_and(!WAKER)` first: if DONE was set the completer has it.
+//!
+//! Two references keep a header: the queue's and the handle's. Whoever completes holds one of them while he notifies, so a
+//! header is never recycled under a notification; and slabs are never unmapped, so that a late notification of a recycled
+//! header is a spurious wake-up of somebody, which everybody allows.
+
+use alloc::boxed::Box;
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
+use core::task::Waker;
+
+use crate::handle::JoinError;
+use crate::host::Host;
+use crate::primitive::{AtomicU32, UnsafeCell, fence};
+use crate::slab;
+
+const CLAIMED: u32 = 1 << 0;
+const DONE: u32 = 1 << 1;
+const SLEEPER: u32 = 1 << 2;
+const WAKER: u32 = 1 << 3;
+const TAKEN: u32 = 1 << 4;
+
+/// A header's state as it was at some instant.
+#[derive(Clone, Copy)]
+pub(crate) struct JobState(u32);
+
+impl JobState {
+    pub(crate) const fn claimed(self) -> bool {
+        self.0 & CLAIMED != 0
+    }
+
+    pub(crate) const fn done(self) -> bool {
+        self.0 & DONE != 0
+    }
+}
+
+/// The room for a closure, and afterwards for its output: eight 64-bit words. What does not fit is boxed.
+type Storage = MaybeUninit<[u64; 8]>;
+
+/// What to do with a job whose types are known only to its own function.
+#[derive(Clone, Copy)]
+enum Act {
+    /// Run the closure and leave the output in its place.
+    Run,
+    /// Drop the closure and leave `Cancelled` in its place.
+    Cancel,
+    /// Drop the output.
+    DropOutput,
+}
+
+/// A task's header. All zero is a valid empty header.
+pub(crate) struct Header {
+    state: AtomicU32,
+    references: AtomicU32,
+    act: UnsafeCell<Option<unsafe fn(&Header, Act)>>,
+    waker: UnsafeCell<Option<Waker>>,
+    storage: UnsafeCell<Storage>,
+    /// The next free header, owned by the slab.
+    pub(crate) next: UnsafeCell<Option<NonNull<Header>>>,
+}
+
+// SAFETY: the cells are guarded by the protocol above: `storage` and `act` belong to the maker, then to whoever claimed, then to the
+// handle; `waker` to the handle while WAKER is clear and to the completer from DONE on; `next` to the slab. What is stored is `Send`.
+unsafe impl Sync for Header {}
+// SAFETY: as above.
+unsafe impl Send for Header {}
+
+impl Header {
+    #[cfg(not(loom))]
+    pub(crate) const EMPTY: Header = Header {
+        state: AtomicU32::new(0),
+        references: AtomicU32::new(0),
+        act: UnsafeCell::new(None),
+        waker: UnsafeCell::new(None),
+        storage: UnsafeCell::new(Storage::uninit()),
+        next: UnsafeCell::new(None),
+    };
+
+    #[cfg(loom)]
+    pub(crate) fn empty() -> Header {
+        Header {
+            state: AtomicU32::new(0),
+            references: AtomicU32::new(0),
+            act: UnsafeCell::new(None),
+            waker: UnsafeCell::new(None),
+            storage: UnsafeCell::new(Storage::uninit()),
+            next: UnsafeCell::new(None),
+        }
+    }
+
+    /// The word on which a waiter sleeps.
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        &self.state
+    }
+
+    pub(crate) fn state(&self) -> JobState {
+        // Acquire: pairs with the Release in `complete`; who sees DONE sees the output.
+        JobState(self.state.load(Ordering::Acquire))
+    }
+
+    /// The caller, and nobody else ever, may run the closure.
+    pub(crate) fn claim(&self) -> bool {
+        // Acquire: pairs with the Release by which the reference travelled (queue or handle); a second claimer learns nothing.
+        !JobState(self.state.fetch_or(CLAIMED, Ordering::Acquire)).claimed()
+    }
+
+    /// Runs the closure and tells whoever waits.
+    ///
+    /// # Safety
+    ///
+    /// The caller's [`claim`](Header::claim) of this job succeeded, it is his first end, and he holds a reference.
+    pub(crate) unsafe fn run(&self) {
+        // SAFETY: the caller has claimed the closure.
+        unsafe { self.call(Act::Run) };
+        self.complete();
+    }
+
+    /// Drops the closure unrun and tells whoever waits.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Header::run).
+    unsafe fn cancel(&self) {
+        // SAFETY: the caller has claimed the closure.
+        unsafe { self.call(Act::Cancel) };
+        self.complete();
+    }
+
+    /// # Safety
+    ///
+    /// The calling thread owns `storage` by the protocol, in the state that `act` takes it in.
+    unsafe fn call(&self, act: Act) {
+        let call = self.act.with_mut(|cell| {
+            // SAFETY: `act` was written before the job was shared and is only read from then on.
+            unsafe { *cell }
+        });
+        if let Some(call) = call {
+            // SAFETY: passed on to the caller.
+            unsafe { call(self, act) };
+        }
+    }
+
+    fn complete(&self) {
+        // AcqRel: Release pairs with the Acquire in `state` and in the handle's read-modify-writes (the output); Acquire pairs with
+        // the Release of `fetch_or(WAKER)` (the waker's cell).
+        let before = self.state.fetch_or(DONE, Ordering::AcqRel);
+        if before & SLEEPER != 0 {
+            weblane_futex::notify_all(&self.state);
+        }
+        if before & WAKER != 0 {
+            let waker = self.waker.with_mut(|cell| {
+                // SAFETY: WAKER was set when DONE was: the cell is the completer's from here on.
+                unsafe { (*cell).take() }
+            });
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    /// The handle is about to sleep on the word. Returns the value to sleep on, or `None` when the job is done.
+    pub(crate) fn announce_sleeper(&self) -> Option<u32> {
+        // AcqRel: Acquire pairs with `complete`'s Release.
+        let before = self.state.fetch_or(SLEEPER, Ordering::AcqRel);
+        (before & DONE == 0).then_some(before | SLEEPER)
+    }
+
+    /// Leaves a waker to be woken at the end. Returns whether the job is done; then the waker is not kept.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the handle.
+    pub(crate) unsafe fn set_waker(&self, waker: &Waker) -> bool {
+        // SAFETY: the caller is the handle.
+        if unsafe { self.take_waker() } {
+            return true;
+        }
+        self.waker.with_mut(|cell| {
+            // SAFETY: WAKER is clear and DONE was not set with it: the cell is the handle's.
+            unsafe { *cell = Some(waker.clone()) };
+        });
+        // AcqRel: Release gives the cell to the completer; Acquire pairs with his Release if he was there first.
+        let before = self.state.fetch_or(WAKER, Ordering::AcqRel);
+        before & DONE != 0 && {
+            // He came before the waker and will not look: the cell is still the handle's.
+            self.waker.with_mut(|cell| {
+                // SAFETY: as just said.
+                drop(unsafe { (*cell).take() });
+            });
+            true
+        }
+    }
+
+    /// Empties the waker's cell. Returns whether the job is done.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the handle.
+    pub(crate) unsafe fn take_waker(&self) -> bool {
+        // AcqRel: as in `set_waker`.
+        let before = self.state.fetch_and(!WAKER, Ordering::AcqRel);
+        if before & DONE != 0 {
+            // If there was a waker the completer has it.
+            return true;
+        }
+        if before & WAKER != 0 {
+            self.waker.with_mut(|cell| {
+                // SAFETY: WAKER was set and DONE was not: the completer has not come, and will not see WAKER when he does.
+                drop(unsafe { (*cell).take() });
+            });
+        }
+        false
+    }
+
+    /// Moves the output out.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the handle, made for output `T`; the job is done; the output was not taken before.
+    pub(crate) unsafe fn take_output<T>(&self) -> Output<T> {
+        self.state.fetch_or(TAKEN, Ordering::Relaxed);
+        self.storage.with_mut(|storage| {
+            // SAFETY: DONE gave the storage to the handle, with an output of the handle's own type in it.
+            unsafe { Stored::<Output<T>>::read(storage) }
+        })
+    }
+}
+
+/// What a job leaves: its value, or why there is none.
+pub(crate) type Output<T> = Result<T, JoinError>;
+
+/// A value in a header's storage: inline where it fits, boxed where it does not.
+struct Stored<V>(core::marker::PhantomData<V>);
+
+impl<V> Stored<V> {
+    const INLINE: bool = size_of::<V>() <= size_of::<Storage>() && align_of::<V>() <= align_of::<Storage>();
+
+    /// # Safety
+    ///
+    /// `storage` is the caller's and holds nothing that needs to be dropped.
+    unsafe fn write(storage: *mut Storage, value: V) {
+        if Self::INLINE {
+            // SAFETY: it fits in size and alignment.
+            unsafe { storage.cast::<V>().write(value) };
+        } else {
+            // SAFETY: a thin box fits.
+            unsafe { storage.cast::<Box<V>>().write(Box::new(value)) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `storage` is the caller's and holds a `V` written by [`write`](Stored::write), which he does not use again.
+    unsafe fn read(storage: *mut Storage) -> V {
+        if Self::INLINE {
+            // SAFETY: the caller says that a `V` is there.
+            unsafe { storage.cast::<V>().read() }
+        } else {
+            // SAFETY: the caller says that a `V` is there, boxed.
+            *unsafe { storage.cast::<Box<V>>().read() }
+        }
+    }
+}
+
+/// A reference to a job; the last one gives the header back.
+pub(crate) struct JobRef(NonNull<Header>);
+
+// SAFETY: headers are `Sync`, and references are counted by an atomic.
+unsafe impl Send for JobRef {}
+
+impl JobRef {
+    /// Makes a job; returns the queue's reference and the handle's.
+    pub(crate) fn new<H, F, T>(run: F) -> (JobRef, JobRef)
+    where
+        H: Host,
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let header = slab::allocate();
+        // SAFETY: the slab gave out a valid header that nobody else refers to.
+        let job = unsafe { header.as_ref() };
+        // Relaxed: the header is not shared yet; whatever hands the references over orders these.
+        job.state.swap(0, Ordering::Relaxed);
+        job.references.swap(2, Ordering::Relaxed);
+        // SAFETY: not shared yet.
+        job.act.with_mut(|cell| unsafe { *cell = Some(act::<H, F, T>) });
+        // SAFETY: not shared yet, and a free header's storage holds nothing.
+        job.storage.with_mut(|storage| unsafe { Stored::<F>::write(storage, run) });
+        (JobRef(header), JobRef(header))
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: a counted reference keeps the header from the slab.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The queue's end of a job: runs it, unless a waiter has claimed it.
+    pub(crate) fn run_if_queued(self) {
+        let job = self.header();
+        if job.claim() {
+            // SAFETY: just claimed, and `self` is a reference.
+            unsafe { job.run() };
+        }
+    }
+}
+
+impl Drop for JobRef {
+    fn drop(&mut self) {
+        let job = self.header();
+        // AcqRel: Release for what this reference did; Acquire (by the fence below) for what the other one did.
+        if job.references.fetch_sub(1, Ordering::Release) != 1 {
+            return;
+        }
+        fence(Ordering::Acquire);
+        // Relaxed: the fence above ordered everything before.
+        let state = job.state.load(Ordering::Relaxed);
+        if state & DONE != 0 && state & TAKEN == 0 {
+            // SAFETY: the last reference owns everything, and the output is there.
+            unsafe { job.call(Act::DropOutput) };
+        }
+        // SAFETY: this was the last reference, and nothing is left inside.
+        unsafe { slab::recycle(self.0) };
+    }
+}
+
+/// The queue's reference, as a closure captures it: a task that is dropped without having run cancels its job.
+pub(crate) struct QueuedJob(Option<JobRef>);
+
+impl QueuedJob {
+    pub(crate) fn new(job: JobRef) -> QueuedJob {
+        QueuedJob(Some(job))
+    }
+
+    pub(crate) fn run(mut self) {
+        if let Some(job) = self.0.take() {
+            job.run_if_queued();
+        }
+    }
+}
+
+impl Drop for QueuedJob {
+    fn drop(&mut self) {
+        if let Some(job) = self.0.take()
+            && job.header().claim()
+        {
+            // SAFETY: just claimed, and `job` is a reference.
+            unsafe { job.header().cancel() };
+        }
+    }
+}
+
+/// The one function that knows a job's types.
+///
+/// # Safety
+///
+/// As for `Header::call`; the job was made for `F` and `T`.
+unsafe fn act<H, F, T>(job: &Header, act: Act)
+where
+    H: Host,
+    F: FnOnce() -> T,
+{
+    // The closure leaves the storage before it runs: user code must not run inside the cell's access.
+    // SAFETY: the caller owns the storage, which holds the closure in both cases.
+    let closure = || job.storage.with_mut(|storage| unsafe { Stored::<F>::read(storage) });
+    let output: Output<T> = match act {
+        Act::Run => {
+            let closure = closure();
+            H::catch(closure).map_err(JoinError::Panicked)
+        }
+        Act::Cancel => {
+            // A panic in a captured value's destructor is that value's affair; the waiter must be told all the same.
+            let closure = closure();
+            let _ = H::catch(|| drop(closure));
+            Err(JoinError::Cancelled)
+        }
+        Act::DropOutput => {
+            // SAFETY: the caller owns the storage, which holds the output.
+            let output = job.storage.with_mut(|storage| unsafe { Stored::<Output<T>>::read(storage) });
+            let _ = H::catch(|| drop(output));
+            return;
+        }
+    };
+    // SAFETY: the caller owns the storage, and the closure has been moved out.
+    job.storage.with_mut(|storage| unsafe { Stored::<Output<T>>::write(storage, output) });
+}

@@ -1,0 +1,307 @@
+//! loom models of the real scheduler: every interleaving with up to `LOOM_MAX_PREEMPTIONS` preemptions (2 unless set).
+//!
+//! The host of a model has two workers, which are loom threads, and an "event loop" that handles messages by counting them
+//! down. Each model's name tells the races of the catalogue that it covers; a table of mutants and of the models that kill them
+//! stands in this crate's README.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::sync::atomic::Ordering;
+
+use loom::sync::Arc;
+use loom::sync::atomic::AtomicU32;
+use loom::thread;
+use weblane_sync::ThreadWord;
+
+use crate::handle::{Handle, JoinError};
+use crate::host::{Host, Lane, Payload, Seat};
+use crate::job::{JobRef, QueuedJob};
+use crate::scheduler::{Core, Leave};
+use crate::task::Task;
+
+struct ModelHost {
+    threads: Vec<(ThreadWord, Lane)>,
+}
+
+loom::thread_local! {
+    static SEAT: Cell<Option<Seat<ModelHost>>> = Cell::new(None);
+}
+
+impl Host for ModelHost {
+    fn workers(&self) -> usize {
+        self.threads.len()
+    }
+
+    fn word(&self, worker: usize) -> &ThreadWord {
+        &self.threads[worker].0
+    }
+
+    fn lane(&self, worker: usize) -> &Lane {
+        &self.threads[worker].1
+    }
+
+    fn seat() -> Option<Seat<Self>> {
+        SEAT.with(Cell::get)
+    }
+
+    fn set_seat(seat: Option<Seat<Self>>) -> Option<Seat<Self>> {
+        SEAT.with(|cell| cell.replace(seat))
+    }
+
+    fn catch<R>(run: impl FnOnce() -> R) -> Result<R, Payload> {
+        Ok(run())
+    }
+}
+
+type Pool = Arc<Core<ModelHost>>;
+
+fn pool(workers: usize) -> Pool {
+    Arc::new(Core::new(ModelHost { threads: (0..workers).map(|_| (ThreadWord::new(), Lane::new())).collect() }))
+}
+
+/// A worker thread with its event loop: comes back to the loop when the messages are handled. Returns how many it handled.
+fn start(pool: &Pool, worker: usize) -> thread::JoinHandle<u32> {
+    let pool = Arc::clone(pool);
+    thread::spawn(move || {
+        let mut handled = 0;
+        loop {
+            match pool.run(worker) {
+                Leave::Stop => return handled,
+                Leave::Again => unreachable!("a model's workers may sleep"),
+                Leave::Messages => {
+                    // The message's handler: it was posted before it was counted, so it is there.
+                    handled += 1;
+                    pool.host().word(worker).message_done();
+                }
+            }
+        }
+    })
+}
+
+fn model(check: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    if builder.preemption_bound.is_none() {
+        builder.preemption_bound = Some(2);
+    }
+    builder.max_branches = 20_000;
+    builder.check(check);
+}
+
+fn counter() -> (Arc<AtomicU32>, impl Fn() -> Task) {
+    let count = Arc::new(AtomicU32::new(0));
+    let shared = Arc::clone(&count);
+    let task = move || {
+        let count = Arc::clone(&shared);
+        Task::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        })
+    };
+    (count, task)
+}
+
+/// Races 1, 12, 13, 32: a task that is pushed while the only worker goes to sleep.
+#[test]
+fn park_vs_push() {
+    model(|| {
+        let pool = pool(1);
+        let (count, task) = counter();
+        let worker = start(&pool, 0);
+        pool.submit(task());
+        pool.close();
+        worker.join().unwrap();
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// Race 1 without the help of a STOP: the submitter waits for the task before it closes, so a lost wake-up is a deadlock, which
+/// loom reports.
+#[test]
+fn park_vs_push_then_wait() {
+    model(|| {
+        let pool = pool(1);
+        let worker = start(&pool, 0);
+        let (queued, waiting) = JobRef::new::<ModelHost, _, _>(|| 7);
+        let queued = QueuedJob::new(queued);
+        pool.submit(Task::new(move || queued.run()));
+        // The waiter must not claim the task himself here, so he sleeps on the word without trying.
+        let header = waiting.header();
+        while !header.state().done() {
+            if let Some(value) = header.announce_sleeper() {
+                let _ = weblane_futex::wait(header.word(), value, None);
+            }
+        }
+        drop(waiting);
+        pool.close();
+        worker.join().unwrap();
+    });
+}
+
+/// Races 2, 3: a message that is counted while the worker goes to sleep; it must come out for it.
+#[test]
+fn park_vs_js() {
+    model(|| {
+        let pool = pool(1);
+        let worker = start(&pool, 0);
+        pool.host().word(0).message_posted();
+        pool.close();
+        let handled = worker.join().unwrap();
+        // STOP may have ended the loop first; then the event loop itself delivers the message.
+        assert!(handled <= 1);
+    });
+}
+
+/// Races 2, 8, 9, 24: a message and a task for two sleeping workers; whoever was woken for the task and leaves for the message
+/// hands the task on. The submitter waits for the task.
+#[test]
+fn js_and_push_together() {
+    model(|| {
+        let pool = pool(2);
+        let workers = [start(&pool, 0), start(&pool, 1)];
+        pool.host().word(0).message_posted();
+        let (count, task) = counter();
+        pool.submit(task());
+        pool.close();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// Race 8: one worker, woken for a task at the moment a message comes for it: the task is run after the message, not lost.
+#[test]
+fn leave_with_token() {
+    model(|| {
+        let pool = pool(1);
+        let worker = start(&pool, 0);
+        let (count, task) = counter();
+        let submitter = {
+            let pool = Arc::clone(&pool);
+            let task = task();
+            thread::spawn(move || pool.submit(task))
+        };
+        pool.host().word(0).message_posted();
+        submitter.join().unwrap();
+        pool.close();
+        worker.join().unwrap();
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// Races 10, 11, 24: a task that spawns another and then waits for it to be run by the **other** worker. If the chain of wake-ups
+/// breaks, nobody runs it and loom reports a deadlock.
+#[test]
+fn chain_of_two() {
+    model(|| {
+        let pool = pool(2);
+        let workers = [start(&pool, 0), start(&pool, 1)];
+        let flag = Arc::new(AtomicU32::new(0));
+        let first = {
+            let (flag, core) = (Arc::clone(&flag), Arc::clone(&pool));
+            Task::new(move || {
+                let flag_of_child = Arc::clone(&flag);
+                core.submit(Task::new(move || {
+                    flag_of_child.swap(1, Ordering::Release);
+                    weblane_futex::notify_all(&flag_of_child);
+                }));
+                // Blocks this worker until the child has run somewhere else.
+                while flag.load(Ordering::Acquire) == 0 {
+                    let _ = weblane_futex::wait(&flag, 0, None);
+                }
+            })
+        };
+        pool.submit(first);
+        pool.close();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        assert_eq!(flag.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// Races 20, 40: a handle claims a task that is still queued while the worker pops it; it runs once, and its value arrives.
+#[test]
+fn join_claim_vs_pop() {
+    model(|| {
+        let pool = pool(1);
+        let runs = Arc::new(AtomicU32::new(0));
+        let worker = start(&pool, 0);
+        let (queued, waiting) = JobRef::new::<ModelHost, _, _>({
+            let runs = Arc::clone(&runs);
+            move || {
+                runs.fetch_add(1, Ordering::Relaxed);
+                Box::new(11)
+            }
+        });
+        let queued = QueuedJob::new(queued);
+        pool.submit(Task::new(move || queued.run()));
+        let mut handle = Handle::<Box<i32>, ModelHost>::new(waiting);
+        assert!(matches!(handle.join(), Ok(value) if *value == 11));
+        assert!(matches!(handle.join(), Err(JoinError::Taken)));
+        pool.close();
+        worker.join().unwrap();
+        assert_eq!(runs.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// Race 40: completing, waking a future and dropping its handle, in every order; and a waker that is replaced on the way.
+#[test]
+fn future_vs_completion() {
+    model(|| {
+        let (queued, waiting) = JobRef::new::<ModelHost, _, _>(|| Box::new(3));
+        let runner = thread::spawn(move || queued.run_if_queued());
+        let value = loom::future::block_on(Handle::<Box<i32>, ModelHost>::new(waiting));
+        assert!(matches!(value, Ok(value) if *value == 3));
+        runner.join().unwrap();
+    });
+}
+
+/// Race 40: the handle goes while the task completes; the value is dropped once (loom's `Arc` counts).
+#[test]
+fn dropped_handle_vs_completion() {
+    model(|| {
+        let value = Arc::new(());
+        let (queued, waiting) = JobRef::new::<ModelHost, _, _>({
+            let value = Arc::clone(&value);
+            move || value
+        });
+        let runner = thread::spawn(move || queued.run_if_queued());
+        drop(Handle::<Arc<()>, ModelHost>::new(waiting));
+        runner.join().unwrap();
+        assert_eq!(Arc::strong_count(&value), 1);
+    });
+}
+
+/// A task that is dropped unrun, while somebody waits for it, says so.
+#[test]
+fn cancelled_vs_join() {
+    model(|| {
+        let (queued, waiting) = JobRef::new::<ModelHost, _, _>(|| Box::new(5));
+        let queued = QueuedJob::new(queued);
+        let dropper = thread::spawn(move || {
+            queued;
+        });
+        let mut handle = Handle::<Box<i32>, ModelHost>::new(waiting);
+        match handle.join() {
+            Ok(value) => assert_eq!(*value, 5, "the handle claimed it first"),
+            Err(error) => assert!(matches!(error, JoinError::Cancelled)),
+        }
+        dropper.join().unwrap();
+    });
+}
+
+/// Races 28 (in part), 29: STOP while the worker is out in its event loop; and tasks queued before closing all run.
+#[test]
+fn close_while_out() {
+    model(|| {
+        let pool = pool(1);
+        let (count, task) = counter();
+        pool.host().word(0).message_posted();
+        let worker = start(&pool, 0);
+        pool.submit(task());
+        pool.close();
+        assert_eq!(worker.join().unwrap(), 1);
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    });
+}

@@ -1,0 +1,280 @@
+//! The scheduler on native threads.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use std::vec::Vec;
+
+use weblane_sync::ThreadWord;
+
+use crate::ThreadPool;
+use crate::host::{Host, RING};
+use crate::native::NativeHost;
+use crate::scheduler::{Core, Leave};
+use crate::task::Task;
+
+/// A pool without threads: the test is every worker.
+fn bare(workers: usize) -> Core<NativeHost> {
+    Core::new(NativeHost::new(workers))
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what} did not happen in a minute");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_closed_pool_runs_what_is_queued_and_stops() {
+    let core = bare(1);
+    let count = Arc::new(AtomicU32::new(0));
+    for _ in 0..1000 {
+        let count = Arc::clone(&count);
+        core.submit(Task::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        }));
+    }
+    core.close();
+    assert_eq!(core.run(0), Leave::Stop);
+    assert_eq!(count.load(Ordering::Relaxed), 1000);
+}
+
+/// Race 25: a task that spawns many times what a ring holds; the overflow goes to the injector and nothing is lost.
+#[test]
+fn race_25_overflow_loses_nothing() {
+    let core = Arc::new(bare(1));
+    let count = Arc::new(AtomicU32::new(0));
+    let spawned = 10 * RING as u32;
+    let outer = {
+        let (core, count) = (Arc::clone(&core), Arc::clone(&count));
+        move || {
+            for _ in 0..spawned {
+                let count = Arc::clone(&count);
+                core.submit(Task::new(move || {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }));
+            }
+        }
+    };
+    core.submit(Task::new(outer));
+    core.close();
+    assert_eq!(core.run(0), Leave::Stop);
+    assert_eq!(count.load(Ordering::Relaxed), spawned);
+}
+
+/// Race 33: tasks that keep the worker's own ring full for ever do not starve the shared queue.
+#[test]
+fn race_33_the_shared_queue_is_not_starved() {
+    fn respawn(core: &Arc<Core<NativeHost>>, stop: &Arc<AtomicU32>, turns: &Arc<AtomicU32>) -> Task {
+        let (core, stop, turns) = (Arc::clone(core), Arc::clone(stop), Arc::clone(turns));
+        Task::new(move || {
+            turns.fetch_add(1, Ordering::Relaxed);
+            if stop.load(Ordering::Relaxed) == 0 && turns.load(Ordering::Relaxed) < 1_000_000 {
+                core.submit(respawn(&core, &stop, &turns));
+            }
+        })
+    }
+    let core = Arc::new(bare(1));
+    let (stop, turns) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    core.submit(respawn(&core, &stop, &turns));
+    let starter = {
+        let (core, stop, turns) = (Arc::clone(&core), Arc::clone(&stop), Arc::clone(&turns));
+        // Runs on the worker, after the first respawn: from then on the ring is never empty.
+        move || {
+            let (injector, stop) = (Arc::clone(&core), Arc::clone(&stop));
+            let at = turns.load(Ordering::Relaxed);
+            // From another thread, so that it goes to the injector.
+            thread::spawn(move || {
+                injector.submit(Task::new(move || {
+                    stop.swap(1, Ordering::Relaxed);
+                }))
+            })
+            .join()
+            .expect("no panic");
+            turns.fetch_sub(at, Ordering::Relaxed);
+        }
+    };
+    core.submit(Task::new(starter));
+    core.close();
+    assert_eq!(core.run(0), Leave::Stop);
+    assert_eq!(stop.load(Ordering::Relaxed), 1);
+    let turns = turns.load(Ordering::Relaxed);
+    assert!(turns <= 200, "the shared task ran after {turns} turns of the ring");
+}
+
+/// Races 4, 5, 6 as far as the word goes: JS comes first, every message is handled once, and tasks still queued survive.
+#[test]
+fn messages_come_before_tasks() {
+    let core = bare(1);
+    let count = Arc::new(AtomicU32::new(0));
+    for _ in 0..10 {
+        let count = Arc::clone(&count);
+        core.submit(Task::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        }));
+    }
+    let word: &ThreadWord = core.host().word(0);
+    word.message_posted();
+    word.message_posted();
+    assert_eq!(core.run(0), Leave::Messages);
+    assert_eq!(count.load(Ordering::Relaxed), 0, "race 34: JS first");
+    assert_eq!(word.message_done(), 1);
+    assert_eq!(core.run(0), Leave::Messages, "race 5: two messages are two");
+    assert_eq!(word.message_done(), 0);
+    // Race 6: a message that is handled before it is counted.
+    assert_eq!(word.message_done(), -1);
+    word.message_posted();
+    core.close();
+    assert_eq!(core.run(0), Leave::Stop);
+    assert_eq!(count.load(Ordering::Relaxed), 10);
+}
+
+#[test]
+fn mixed_stress_runs_every_task_once() {
+    const OUTSIDE: u64 = 20_000;
+    const INSIDE: u64 = 4;
+    for threads in [1, 2, 4, 8] {
+        let pool = ThreadPool::with_threads(threads).expect("threads");
+        let seen: Arc<Vec<AtomicU32>> = Arc::new((0..OUTSIDE * (INSIDE + 1)).map(|_| AtomicU32::new(0)).collect());
+        let submitters: Vec<_> = (0..2)
+            .map(|half| {
+                let (pool, seen) = (pool.clone(), Arc::clone(&seen));
+                thread::spawn(move || {
+                    for task in (half..OUTSIDE).step_by(2) {
+                        let (inner, seen) = (pool.clone(), Arc::clone(&seen));
+                        pool.spawn_detached(move || {
+                            let base = task * (INSIDE + 1);
+                            seen[base as usize].fetch_add(1, Ordering::Relaxed);
+                            for child in 1..=INSIDE {
+                                let seen = Arc::clone(&seen);
+                                inner.spawn_detached(move || {
+                                    seen[(base + child) as usize].fetch_add(1, Ordering::Relaxed);
+                                });
+                            }
+                        });
+                    }
+                })
+            })
+            .collect();
+        submitters.into_iter().for_each(|submitter| submitter.join().expect("no panic"));
+        wait_until("running all tasks", || seen.iter().all(|times| times.load(Ordering::Relaxed) > 0));
+        assert!(seen.iter().all(|times| times.load(Ordering::Relaxed) == 1));
+    }
+}
+
+/// Race 1, directed (M1): one task at a time, submitted at the moment the worker goes to sleep after the one before.
+#[test]
+fn race_1_a_task_at_the_parking_edge_is_never_lost() {
+    let pool = ThreadPool::with_threads(1).expect("threads");
+    let done = Arc::new(AtomicU32::new(0));
+    for round in 0..60_000_u32 {
+        let inner = Arc::clone(&done);
+        pool.spawn_detached(move || {
+            inner.swap(round + 1, Ordering::Release);
+        });
+        let start = Instant::now();
+        while done.load(Ordering::Acquire) != round + 1 {
+            assert!(start.elapsed() < Duration::from_secs(30), "task {round} was lost");
+            core::hint::spin_loop();
+        }
+        // A varying pause, so that the next push meets every step of the way to sleep.
+        for _ in 0..round % 257 {
+            core::hint::spin_loop();
+        }
+    }
+}
+
+/// Race 20: a task that waits for tasks in its own ring, deep enough that every worker waits.
+#[test]
+fn race_20_joining_ones_own_tasks_does_not_deadlock() {
+    fn fib(pool: &ThreadPool, n: u64) -> u64 {
+        if n < 2 {
+            return n;
+        }
+        let inner = pool.clone();
+        let mut left = pool.spawn(move || fib(&inner, n - 1));
+        let right = fib(pool, n - 2);
+        left.join().expect("no panic") + right
+    }
+    for threads in [1, 3] {
+        let pool = ThreadPool::with_threads(threads).expect("threads");
+        let inner = pool.clone();
+        assert_eq!(pool.spawn(move || fib(&inner, 18)).join().expect("no panic"), 2584);
+    }
+}
+
+/// Race 18: with unwinding the handle gets the panic, and the pool goes on.
+#[test]
+fn race_18_a_panic_reaches_its_handle_and_nobody_else() {
+    let pool = ThreadPool::with_threads(2).expect("threads");
+    let error = pool.spawn(|| -> u32 { panic!("number {}", 7) }).join().expect_err("it panicked");
+    assert_eq!(error.panic_message(), Some("number 7"));
+    pool.spawn_detached(|| panic!("nobody waits for this"));
+    for i in 0..100_u64 {
+        assert_eq!(pool.spawn(move || i).join().expect("no panic"), i);
+    }
+}
+
+/// Race 12 and the idle pool: nobody is woken when nothing happens.
+#[test]
+fn race_12_an_idle_pool_stays_asleep() {
+    let pool = ThreadPool::with_threads(4).expect("threads");
+    let sum: u64 = (0..100_u64).map(|i| pool.spawn(move || i)).map(|mut task| task.join().expect("no panic")).sum();
+    assert_eq!(sum, 4950);
+    let slept = |pool: &ThreadPool| pool.stats().iter().map(|worker| worker.slept).sum::<u64>();
+    thread::sleep(Duration::from_millis(200));
+    let before = slept(&pool);
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(slept(&pool), before);
+}
+
+#[test]
+fn large_values_and_large_closures_arrive() {
+    let pool = ThreadPool::with_threads(2).expect("threads");
+    let input = [7_u64; 100];
+    let mut task = pool.spawn(move || input.map(|x| x + 1));
+    assert_eq!(task.join().expect("no panic"), [8; 100]);
+}
+
+#[test]
+fn a_value_is_taken_once_and_dropped_once() {
+    let pool = ThreadPool::with_threads(1).expect("threads");
+    let value = Arc::new(());
+    let task = || {
+        let value = Arc::clone(&value);
+        pool.spawn(move || value)
+    };
+    let mut taken = task();
+    assert!(taken.join().is_ok());
+    assert!(taken.try_join().is_some_and(|again| again.is_err()));
+    drop(task());
+    let unread = task();
+    wait_until("the task", || unread.is_finished());
+    drop(unread);
+    wait_until("dropping the values", || Arc::strong_count(&value) == 1);
+}
+
+#[test]
+fn tasks_outlive_the_last_handle_of_their_pool() {
+    let pool = ThreadPool::with_threads(2).expect("threads");
+    let count = Arc::new(AtomicU64::new(0));
+    for _ in 0..1000 {
+        let count = Arc::clone(&count);
+        pool.spawn_detached(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+    drop(pool);
+    wait_until("draining", || count.load(Ordering::Relaxed) == 1000);
+}
+
+#[test]
+fn numbers_of_threads_out_of_bounds_are_refused() {
+    for threads in [0, 33] {
+        let error = ThreadPool::with_threads(threads).expect_err("refused");
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    }
+}

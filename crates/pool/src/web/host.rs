@@ -1,0 +1,102 @@
+//! Web workers as the scheduler's surroundings.
+
+use core::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread_local;
+use std::vec::Vec;
+
+use weblane_sync::ThreadWord;
+use weblane_workers::{MAX_THREADS, ThreadId, growth};
+
+use crate::front::WorkerStats;
+use crate::host::{Host, Lane, Payload, Seat};
+
+/// The host of this target.
+pub(crate) type Here = WebHost;
+
+/// A worker is known by its thread id.
+pub(crate) type ThreadName = ThreadId;
+
+/// One lane for every thread there can be. Static, so that rings lie in memory that existed at the start: in Chromium memory that
+/// another thread has just grown can trap (race 55). All zero, so that they cost nothing in the wasm file. A thread is in
+/// one pool at a time, so a lane has one pool at a time.
+static LANES: [Lane; MAX_THREADS] = [const { Lane::new() }; MAX_THREADS];
+
+thread_local! {
+    static SEAT: Cell<Option<Seat<WebHost>>> = const { Cell::new(None) };
+}
+
+/// One worker of a pool.
+pub(crate) struct Place {
+    pub(crate) id: ThreadId,
+    word: &'static ThreadWord,
+    lane: &'static Lane,
+}
+
+/// The workers of one pool.
+pub(crate) struct WebHost {
+    pub(crate) places: Vec<Place>,
+}
+
+impl WebHost {
+    /// The host of these threads, each of which exists and is reserved for this pool.
+    pub(crate) fn new(threads: &[ThreadId]) -> WebHost {
+        let place = |id: &ThreadId| {
+            let lane = &LANES[id.index() as usize];
+            lane.counters.reset();
+            Some(Place { id: *id, word: weblane_workers::word(*id)?, lane })
+        };
+        WebHost { places: threads.iter().filter_map(place).collect() }
+    }
+}
+
+impl Host for WebHost {
+    fn workers(&self) -> usize {
+        self.places.len()
+    }
+
+    fn word(&self, worker: usize) -> &ThreadWord {
+        self.places[worker].word
+    }
+
+    fn lane(&self, worker: usize) -> &Lane {
+        self.places[worker].lane
+    }
+
+    fn seat() -> Option<Seat<Self>> {
+        SEAT.get()
+    }
+
+    fn set_seat(seat: Option<Seat<Self>>) -> Option<Seat<Self>> {
+        SEAT.replace(seat)
+    }
+
+    fn catch<R>(run: impl FnOnce() -> R) -> Result<R, Payload> {
+        // Where panics abort this is a plain call, and a panic is a trap. Unwind safety: the closure is consumed, and its panic
+        // goes to whoever waits for it.
+        catch_unwind(AssertUnwindSafe(run))
+    }
+
+    fn publish_memory() {
+        growth::publish();
+    }
+
+    fn adopt_memory() {
+        growth::adopt();
+    }
+}
+
+pub(crate) fn stats(host: &WebHost) -> Vec<WorkerStats> {
+    let read = |place: &Place| {
+        let (run, stolen, slept, js) = place.lane.counters.read();
+        WorkerStats { thread: place.id, run, stolen, slept, js }
+    };
+    host.places.iter().map(read).collect()
+}
+
+/// Counts a JS task on the calling worker.
+pub(crate) fn count_js() {
+    if let Some(id) = weblane_workers::current() {
+        LANES[id.index() as usize].counters.count_js();
+    }
+}
