@@ -23,9 +23,11 @@ pub use block::{can_block, set_can_block};
 
 #[cfg(not(loom))]
 pub use core::sync::atomic::AtomicU32;
-/// loom's atomic: this crate was built for models.
 #[cfg(loom)]
-pub use loom::sync::atomic::AtomicU32;
+pub mod model_atomic;
+/// The atomic of models, a wrapper of loom's.
+#[cfg(loom)]
+pub use model_atomic::AtomicU32;
 
 /// Whether this build is for loom models, where nothing works outside a model. For doc tests, which cannot ask `cfg`.
 #[doc(hidden)]

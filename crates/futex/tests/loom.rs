@@ -9,10 +9,17 @@ use std::sync::atomic::Ordering;
 
 use weblane_futex::{AtomicU32, Wait, notify, notify_all, notify_one, wait};
 
+/// Every interleaving with up to `LOOM_MAX_PREEMPTIONS` preemptions, 2 unless set.
+fn model(check: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.check(check);
+}
+
 /// A change followed by a notification is not missed, at whatever step of the wait it comes.
 #[test]
 fn change_and_notify_vs_wait() {
-    loom::model(|| {
+    model(|| {
         let word = Arc::new(AtomicU32::new(0));
         let other = Arc::clone(&word);
         let waiter = thread::spawn(move || {
@@ -29,7 +36,7 @@ fn change_and_notify_vs_wait() {
 /// Two sleepers, one notification: exactly one of them goes on until the second comes.
 #[test]
 fn counts_are_exact() {
-    loom::model(|| {
+    model(|| {
         let word = Arc::new(AtomicU32::new(0));
         let waiters = [0, 1].map(|_| {
             let word = Arc::clone(&word);
@@ -49,7 +56,7 @@ fn counts_are_exact() {
 fn time_outs_come_before_and_after() {
     let seen = std::sync::Arc::new(RealMutex::new(Vec::new()));
     let log = std::sync::Arc::clone(&seen);
-    loom::model(move || {
+    model(move || {
         let word = Arc::new(AtomicU32::new(0));
         let other = Arc::clone(&word);
         let waiter = thread::spawn(move || wait(&other, 0, Some(core::time::Duration::from_secs(1))).unwrap());

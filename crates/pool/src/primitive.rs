@@ -3,7 +3,10 @@
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, fence};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, fence};
+pub(crate) use loom::sync::atomic::fence;
+// loom's own atomics miss interleavings; that module says which.
+#[cfg(loom)]
+pub(crate) use weblane_futex::model_atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 use core::sync::atomic::Ordering;
 

@@ -10,8 +10,8 @@ use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
 use loom::sync::Arc;
-use loom::sync::atomic::AtomicU32;
 use loom::thread;
+use weblane_futex::AtomicU32;
 use weblane_sync::ThreadWord;
 
 use crate::handle::{Handle, JoinError};

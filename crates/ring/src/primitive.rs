@@ -1,0 +1,32 @@
+//! The atomics and cells of this crate: `core`'s, or loom's when a model runs the code.
+
+#[cfg(loom)]
+pub(crate) use crate::model_atomic::{AtomicU32, AtomicU64};
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64};
+#[cfg(loom)]
+pub(crate) use loom::cell::UnsafeCell;
+
+/// `core`'s `UnsafeCell` with loom's interface, so that models see every access.
+#[cfg(not(loom))]
+pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+#[cfg(not(loom))]
+impl<T> UnsafeCell<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        UnsafeCell(core::cell::UnsafeCell::new(value))
+    }
+
+    pub(crate) fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        read(self.0.get())
+    }
+
+    pub(crate) fn with_mut<R>(&self, write: impl FnOnce(*mut T) -> R) -> R {
+        write(self.0.get())
+    }
+}
+
+/// A value on a line of its own. 128 bytes on every target: wasm runs on x86-64, which fetches lines in pairs, and on aarch64, whose
+/// lines can be that long.
+#[repr(align(128))]
+pub(crate) struct Padded<T>(pub(crate) T);

@@ -1,0 +1,144 @@
+//! Every interleaving of the locks: `RUSTFLAGS="--cfg loom" cargo test -p weblane-sync --release --tests`.
+#![cfg(loom)]
+#![allow(missing_docs, reason = "tests")]
+
+use std::sync::Mutex as RealMutex;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use loom::sync::Arc;
+use loom::thread;
+use weblane_futex::AtomicU32;
+
+use weblane_sync::{Condvar, Mutex, ThreadWord};
+
+/// Every interleaving with up to `LOOM_MAX_PREEMPTIONS` preemptions, 2 unless set.
+fn model(check: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.check(check);
+}
+
+/// The lock excludes, orders, and wakes its waiters: three threads, so that one may overtake a woken one.
+#[test]
+fn three_threads_lock() {
+    model(|| {
+        let total = Arc::new(Mutex::new(0));
+        let threads = [1, 2].map(|by| {
+            let total = Arc::clone(&total);
+            thread::spawn(move || *total.lock().unwrap() += by)
+        });
+        *total.lock().unwrap() += 4;
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(*total.lock().unwrap(), 7);
+    });
+}
+
+/// A condition that becomes true while the waiter goes to sleep.
+#[test]
+fn condition_vs_notify() {
+    model(|| {
+        let shared = Arc::new((Mutex::new(false), Condvar::new()));
+        let other = Arc::clone(&shared);
+        let waiter = thread::spawn(move || {
+            let guard = other.0.lock().unwrap();
+            assert!(*other.1.wait_while(guard, |ready| !*ready).unwrap());
+        });
+        *shared.0.lock().unwrap() = true;
+        shared.1.notify_one();
+        waiter.join().unwrap();
+    });
+}
+
+/// Race 41: whatever the timed sleep returns, a notification that came before the waiter locked again is reported.
+#[test]
+fn race_41_time_out_vs_notify() {
+    let seen = std::sync::Arc::new(RealMutex::new([false; 2]));
+    let log = std::sync::Arc::clone(&seen);
+    model(move || {
+        let shared = Arc::new((Mutex::new(0), Condvar::new()));
+        let other = Arc::clone(&shared);
+        let notifier = thread::spawn(move || {
+            *other.0.lock().unwrap() = 1;
+            other.1.notify_all();
+        });
+        let guard = shared.0.lock().unwrap();
+        let before = *guard;
+        let (guard, notified) = shared.1.wait_timeout(guard, Duration::from_secs(1)).unwrap();
+        assert!(!notified || *guard == 1, "a notification comes after the change");
+        if before == 0 {
+            log.lock().unwrap()[usize::from(notified)] = true;
+        }
+        drop(guard);
+        notifier.join().unwrap();
+    });
+    assert_eq!(*seen.lock().unwrap(), [true; 2], "both outcomes are explored");
+}
+
+/// Races 2, 3: a reason that comes at any step of parking. A lost one is a deadlock, which loom reports.
+#[test]
+fn park_vs_each_reason() {
+    for reason in [ThreadWord::set_token, ThreadWord::set_stop, ThreadWord::message_posted] {
+        model(move || {
+            let (word, note) = (Arc::new(ThreadWord::new()), Arc::new(AtomicU32::new(0)));
+            let (inner, inner_note) = (Arc::clone(&word), Arc::clone(&note));
+            let sleeper = thread::spawn(move || {
+                inner.park().unwrap();
+                assert_eq!(inner_note.load(Ordering::Relaxed), 1, "what was written before the reason is seen");
+                assert!(!inner.load().parked() && !inner.load().token());
+            });
+            note.store(1, Ordering::Relaxed);
+            reason(&word);
+            sleeper.join().unwrap();
+        });
+    }
+}
+
+/// Races 5, 6, 11: two senders, and a thread that handles a message before its sender has counted it.
+#[test]
+fn messages_counted_late_vs_park() {
+    model(|| {
+        let word = Arc::new(ThreadWord::new());
+        let posted = Arc::new(AtomicU32::new(0));
+        let senders = [0, 1].map(|_| {
+            let (word, posted) = (Arc::clone(&word), Arc::clone(&posted));
+            thread::spawn(move || {
+                posted.fetch_add(1, Ordering::Release);
+                word.message_posted();
+            })
+        });
+        let mut handled = 0;
+        while handled < 2 {
+            // The event loop: handles whatever is posted, counted or not.
+            while posted.load(Ordering::Acquire) > handled {
+                handled += 1;
+                word.message_done();
+            }
+            // Back in the loop of its own, which it leaves for a positive count.
+            if handled < 2 {
+                word.park().unwrap();
+            }
+        }
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        assert_eq!(word.load().messages(), 0);
+    });
+}
+
+/// A token beside a message: each is seen, and only one of them needs to notify.
+#[test]
+fn token_and_message_together() {
+    model(|| {
+        let word = Arc::new(ThreadWord::new());
+        let (a, b) = (Arc::clone(&word), Arc::clone(&word));
+        let caller = thread::spawn(move || a.set_token());
+        let sender = thread::spawn(move || b.message_posted());
+        word.park().unwrap();
+        caller.join().unwrap();
+        sender.join().unwrap();
+        let state = word.load();
+        assert_eq!(state.messages(), 1);
+        assert!(!state.parked());
+    });
+}
