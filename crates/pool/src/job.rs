@@ -84,6 +84,7 @@ pub(crate) struct Header {
     waker: UnsafeCell<Option<Waker>>,
     storage: UnsafeCell<Storage>,
     /// The next free header, owned by the slab.
+    #[cfg_attr(loom, allow(dead_code, reason = "in models every header is a box of its own"))]
     pub(crate) next: UnsafeCell<Option<NonNull<Header>>>,
 }
 

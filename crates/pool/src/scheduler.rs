@@ -164,14 +164,16 @@ impl<H: Host> Worker<'_, H> {
             self.searching = false;
             // Orders the announcement before the second look; partner: `wake_one`.
             fence_after_publication();
+            // STOP is read before the queues: what was submitted before the pool was closed is then seen by the second look (race 28). And
+            // before sleeping: it stays in the word, and a word with a reason ends every sleep (M9).
+            let stop = word.load().stop();
             if self.core.anything_queued() {
                 self.end_sleep();
                 // Searching, also beyond the limit for searchers: what was seen must be looked for.
                 self.search_on();
                 continue;
             }
-            // STOP is looked at before sleeping, not after: it stays in the word, and a word with a reason ends every sleep.
-            if word.load().stop() {
+            if stop {
                 self.end_sleep();
                 break Leave::Stop;
             }

@@ -88,13 +88,26 @@ fn model(check: impl Fn() + Sync + Send + 'static) {
     builder.check(check);
 }
 
+/// Sleeps until `count` is `expected`, so that the models' submitters do not close the pool before their tasks have run: closing wakes
+/// everybody, and would hide a lost wake-up. A lost one is then a deadlock, which loom reports.
+fn wait_for(count: &AtomicU32, expected: u32) {
+    loop {
+        let now = count.load(Ordering::Acquire);
+        if now == expected {
+            return;
+        }
+        let _ = weblane_futex::wait(count, now, None);
+    }
+}
+
 fn counter() -> (Arc<AtomicU32>, impl Fn() -> Task) {
     let count = Arc::new(AtomicU32::new(0));
     let shared = Arc::clone(&count);
     let task = move || {
         let count = Arc::clone(&shared);
         Task::new(move || {
-            count.fetch_add(1, Ordering::Relaxed);
+            count.fetch_add(1, Ordering::Release);
+            weblane_futex::notify_all(&count);
         })
     };
     (count, task)
@@ -161,6 +174,7 @@ fn js_and_push_together() {
         pool.host().word(0).message_posted();
         let (count, task) = counter();
         pool.submit(task());
+        wait_for(&count, 1);
         pool.close();
         for worker in workers {
             worker.join().unwrap();
@@ -182,6 +196,7 @@ fn leave_with_token() {
             thread::spawn(move || pool.submit(task))
         };
         pool.host().word(0).message_posted();
+        wait_for(&count, 1);
         submitter.join().unwrap();
         pool.close();
         worker.join().unwrap();
@@ -212,6 +227,7 @@ fn chain_of_two() {
             })
         };
         pool.submit(first);
+        wait_for(&flag, 1);
         pool.close();
         for worker in workers {
             worker.join().unwrap();
@@ -280,7 +296,7 @@ fn cancelled_vs_join() {
         let (queued, waiting) = JobRef::new::<ModelHost, _, _>(|| Box::new(5));
         let queued = QueuedJob::new(queued);
         let dropper = thread::spawn(move || {
-            queued;
+            drop(queued);
         });
         let mut handle = Handle::<Box<i32>, ModelHost>::new(waiting);
         match handle.join() {

@@ -62,8 +62,9 @@ impl<'a, T, const N: usize> Stealer<'a, T, N> {
         if thief.load(Ordering::Relaxed) != FREE {
             return None;
         }
-        // Acquire: pairs with the Release of the thief before. AcqRel so that the owner who sees a later FREE also sees our predecessors.
-        let taken = thief.compare_exchange(FREE, BUSY, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        // Relaxed: it gives nothing to anybody and takes nothing. Whoever sees a claim sees BUSY, because the claim is a Release; and whoever
+        // sees our FREE has also synchronised with the thieves before us, because all of it is one chain of read-modify-writes.
+        let taken = thief.compare_exchange(FREE, BUSY, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         taken.then(|| Turn(self.ring))
     }
 
@@ -71,12 +72,9 @@ impl<'a, T, const N: usize> Stealer<'a, T, N> {
     fn claim(&self, want: impl Fn(u32) -> u32) -> Option<(u32, u32)> {
         loop {
             let seen = self.ring.load_packed();
-            // Acquire: pairs with the Release in `Owner::publish`; the values are there. After `packed`: argument 2 of the essay.
+            // Acquire: pairs with the Release in `Owner::publish`; the values are there. After `packed`: argument 2 of the essay. If the
+            // owner has popped since, the length may be anything; then the claim fails.
             let len = seen.len(self.ring.pushes.0.load(Ordering::Acquire));
-            if len as usize > N {
-                // The owner has popped and pushed between the two loads.
-                continue;
-            }
             let count = want(len);
             if count == 0 {
                 return None;

@@ -1,0 +1,140 @@
+//! A thin client of W3C WebDriver: enough to open a page, ask it things, and take its picture.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::browser::{Browser, switches};
+use super::process::Background;
+use super::{Result, fail};
+
+/// One browser window.
+pub(crate) struct Session {
+    base: String,
+    // Dropped last: the driver ends the browser that it started.
+    _driver: Background,
+}
+
+impl Session {
+    /// Starts the driver and a browser without a window on the screen.
+    pub(crate) fn start(browser: &Browser, width: u32, height: u32) -> Result<Session> {
+        let mut driver = Background::start(Command::new(&browser.driver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()))?;
+        // "ChromeDriver was started successfully on port 12345."
+        let port = driver.wait_for(|line| line.split("on port ").nth(1)?.trim().trim_end_matches('.').parse::<u16>().ok());
+        let port = port.ok_or_else(|| fail(format!("{} did not say on which port it listens", browser.driver.display())))?;
+        let size = format!("--window-size={width},{height}");
+        let switches: Vec<&str> = switches().into_iter().chain([size.as_str()]).collect();
+        let capabilities = json!({"capabilities": {"alwaysMatch": {
+            "goog:chromeOptions": {"args": switches, "binary": browser.binary},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }}});
+        let driver_url = format!("http://127.0.0.1:{port}");
+        let answer = call("POST", &format!("{driver_url}/session"), Some(&capabilities))?;
+        let id = answer["sessionId"].as_str().ok_or_else(|| fail("the driver gave no session"))?;
+        Ok(Session { base: format!("{driver_url}/session/{id}"), _driver: driver })
+    }
+
+    pub(crate) fn open(&self, url: &str) -> Result<()> {
+        call("POST", &format!("{}/url", self.base), Some(&json!({ "url": url }))).map(drop)
+    }
+
+    /// Runs the body of a function in the page and returns its value.
+    pub(crate) fn run(&self, script: &str) -> Result<Value> {
+        call("POST", &format!("{}/execute/sync", self.base), Some(&json!({"script": script, "args": []})))
+    }
+
+    /// Runs `script` again and again until its value is neither null nor false.
+    pub(crate) fn wait_for(&self, what: &str, script: &str, limit: Duration) -> Result<Value> {
+        let start = Instant::now();
+        loop {
+            let value = self.run(script)?;
+            if !matches!(value, Value::Null | Value::Bool(false)) {
+                return Ok(value);
+            }
+            if start.elapsed() > limit {
+                return Err(fail(format!("{what} did not happen within {} s; the console says:\n{}", limit.as_secs(), self.console())));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What the page has written to its console.
+    pub(crate) fn console(&self) -> String {
+        let log = call("POST", &format!("{}/se/log", self.base), Some(&json!({"type": "browser"}))).unwrap_or_default();
+        let lines = log.as_array().into_iter().flatten().filter_map(|entry| entry["message"].as_str());
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// A picture of the page, as a PNG file's bytes.
+    pub(crate) fn screenshot(&self) -> Result<Vec<u8>> {
+        let answer = call("GET", &format!("{}/screenshot", self.base), None)?;
+        base64(answer.as_str().unwrap_or_default()).ok_or_else(|| fail("the driver's screenshot is not in base64"))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Closes the browser; if that fails the driver's end does it.
+        let _ = call("DELETE", &self.base, None);
+    }
+}
+
+/// One command: its value, or the driver's own words.
+fn call(method: &str, url: &str, body: Option<&Value>) -> Result<Value> {
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(120))).build().into();
+    let response = match (method, body) {
+        ("POST", Some(body)) => agent.post(url).send_json(body),
+        ("DELETE", _) => agent.delete(url).call(),
+        _ => agent.get(url).call(),
+    };
+    let mut response = response.map_err(|error| fail(format!("the browser's driver does not answer: {error}")))?;
+    let status = response.status();
+    let answer: Value = response.body_mut().with_config().limit(64 << 20).read_json()?;
+    let value = answer["value"].clone();
+    if status.is_success() {
+        return Ok(value);
+    }
+    Err(fail(format!("the browser's driver says: {}: {}", value["error"].as_str().unwrap_or("error"), value["message"].as_str().unwrap_or(""))))
+}
+
+/// RFC 4648, the standard alphabet, with or without padding.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| {
+        Some(u32::from(match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        }))
+    };
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0_u32, 0);
+    for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=') {
+        bits = bits << 6 | digit(byte)?;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+            bits &= (1 << count) - 1;
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn base64_of_the_rfc() {
+        for (text, bytes) in [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYmFy", "foobar")] {
+            assert_eq!(base64(text).as_deref(), Some(bytes.as_bytes()));
+        }
+        assert_eq!(base64("+/8="), Some(vec![0xfb, 0xff]));
+        assert_eq!(base64("!"), None);
+    }
+}

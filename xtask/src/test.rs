@@ -1,0 +1,29 @@
+//! `cargo xtask test`: everything. What CI runs, and nothing else.
+
+use clap::{ArgMatches, Command};
+
+use crate::kit::{self, suite::Tally};
+use crate::{demo, readme_app, test_loom, test_native, test_wasm, tidy};
+
+pub(crate) fn command() -> Command {
+    Command::new("test").visible_alias("ci").about("Sets up what is missing and runs every test; what CI runs")
+}
+
+pub(crate) fn run(_: &ArgMatches) -> kit::Result<()> {
+    let mut tally = Tally::default();
+    tally.step("tidy", tidy::check);
+    test_native::suites(&mut tally)?;
+    test_loom::suites(&mut tally, 2)?;
+    // A browser that cannot be had must not hide what the other suites say.
+    if let Err(error) = test_wasm::suites(&mut tally, None) {
+        tally.step("chromium-setup", || Err(error));
+    }
+    let out = kit::target().join("demo-headless");
+    tally.step("demo, seed 7", || demo::headless(7, &out).map(drop));
+    tally.step("demo, another seed is another picture", || {
+        let (first, second) = (demo::native_checksum(7)?, demo::native_checksum(8)?);
+        if first == second { Err(kit::fail(format!("seeds 7 and 8 both give {first}"))) } else { Ok(()) }
+    });
+    tally.step("README's app", readme_app::check);
+    tally.finish()
+}

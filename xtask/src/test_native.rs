@@ -1,0 +1,27 @@
+//! `cargo xtask test-native`: unit tests, stress tests and doc tests on this machine.
+
+use clap::{ArgMatches, Command};
+
+use crate::kit::{self, process::cargo, suite::Tally};
+
+pub(crate) fn command() -> Command {
+    Command::new("test-native").about("Runs the unit, stress and doc tests of all crates on this machine")
+}
+
+pub(crate) fn run(_: &ArgMatches) -> kit::Result<()> {
+    let mut tally = Tally::default();
+    suites(&mut tally)?;
+    tally.finish()
+}
+
+pub(crate) fn suites(tally: &mut Tally) -> kit::Result<()> {
+    let mut test = cargo();
+    test.args(["test", "--no-fail-fast"]);
+    for package in ["ring", "futex", "sync", "workers", "pool", "demo"] {
+        test.args(["--package", &format!("weblane-{package}")]);
+    }
+    tally.suite("native", [test])?;
+    let mut own = cargo();
+    own.args(["test", "--package", "xtask", "--target-dir"]).arg(kit::target().join("xtask"));
+    tally.suite("xtask", [own])
+}

@@ -1,0 +1,111 @@
+//! `cargo xtask test-wasm`: the tests of `tests-browser`, in a browser.
+
+use std::path::PathBuf;
+use std::process::Command as Program;
+
+use clap::{Arg, ArgMatches, Command};
+
+use crate::kit::compiler::Compiler;
+use crate::kit::process::{cargo, run as execute};
+use crate::kit::{self, browser, compiler, root, say, suite::Tally, target, web};
+
+pub(crate) fn command() -> Command {
+    Command::new("test-wasm").about("Runs the browser tests").arg(browser::engine()).arg(
+        Arg::new("test").value_name("TEST").help("Only this file of tests-browser/tests, without its extension"),
+    )
+}
+
+pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
+    let mut tally = Tally::default();
+    suites(&mut tally, arguments.get_one::<String>("test").map(String::as_str))?;
+    tally.finish()
+}
+
+/// Whether a test's page and build are as they should be, or lack something on purpose.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Threads, and a page that is cross-origin isolated.
+    Usual,
+    /// A page without the two headers.
+    NotIsolated,
+    /// wasm without atomics.
+    NoThreads,
+}
+
+/// Every file of tests-browser/tests. Each is a page of its own, because `init` succeeds once for each page.
+const TESTS: &[(&str, Kind)] = &[
+    ("pool", Kind::Usual),
+    ("workers", Kind::Usual),
+    ("primitives", Kind::Usual),
+    ("script_not_found", Kind::Usual),
+    ("start_timeout", Kind::Usual),
+    ("no_shared_array_buffer", Kind::Usual),
+    ("not_isolated", Kind::NotIsolated),
+    ("no_atomics", Kind::NoThreads),
+];
+
+pub(crate) fn suites(tally: &mut Tally, only: Option<&str>) -> kit::Result<()> {
+    if let Some(name) = only.filter(|name| !TESTS.iter().any(|(known, _)| known == name)) {
+        let known: Vec<&str> = TESTS.iter().map(|(known, _)| *known).collect();
+        return Err(kit::fail(format!("there is no browser test {name}; there are {}", known.join(", "))));
+    }
+    let compiler = compiler::get()?;
+    let browser = browser::get()?;
+    say(format!("compiler: {} ({})", compiler.rustc.display(), compiler.origin));
+    say(format!("{}: {} ({})", browser.engine, browser.binary.display(), browser.origin));
+    let runner = Runner::new(&browser)?;
+    let chosen = || TESTS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name));
+    if chosen().any(|(_, kind)| *kind != Kind::NoThreads) {
+        say("building the browser tests (std is built too, once)");
+        execute(runner.cargo(&compiler, true).args(["--tests", "--no-run"]))?;
+    }
+    let commands = chosen().map(|(name, kind)| {
+        let mut test = runner.cargo(&compiler, *kind != Kind::NoThreads);
+        test.args(["--test", name]);
+        if *kind == Kind::NotIsolated {
+            test.env("WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION", "1");
+        }
+        test
+    });
+    let name = only.map_or_else(|| browser.engine.to_owned(), |only| format!("{}-{only}", browser.engine));
+    if only.is_some() { tally.suite_without_floor(&name, commands) } else { tally.suite(&name, commands) }
+}
+
+/// wasm-bindgen's test runner, told about our browser.
+struct Runner {
+    binary: PathBuf,
+    driver: PathBuf,
+    capabilities: PathBuf,
+}
+
+impl Runner {
+    fn new(browser: &browser::Browser) -> kit::Result<Runner> {
+        let binary = web::tool("weblane-tool-test-runner")?;
+        let capabilities = target().join("webdriver.json");
+        let options = serde_json::json!({"goog:chromeOptions": {"args": browser::switches(), "binary": browser.binary}});
+        std::fs::write(&capabilities, options.to_string())?;
+        Ok(Runner { binary, driver: browser.driver.clone(), capabilities })
+    }
+
+    /// `cargo test` of the browser tests, with our runner.
+    fn cargo(&self, compiler: &Compiler, threads: bool) -> Program {
+        let mut test = if threads { web::web_cargo(compiler, true) } else { plain_cargo(compiler) };
+        test.args(["test", "--package", "tests-browser", "--release"]).args(web::arguments());
+        let folder = if threads { web::folder() } else { target().join("web-plain") };
+        test.arg("--target-dir").arg(folder);
+        test.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &self.binary)
+            .env("CHROMEDRIVER", &self.driver)
+            .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &self.capabilities)
+            // Seconds for all tests of one page.
+            .env("WASM_BINDGEN_TEST_TIMEOUT", "600")
+            .current_dir(root());
+        test
+    }
+}
+
+/// A cargo for wasm without threads: the same compiler, none of the flags.
+fn plain_cargo(compiler: &Compiler) -> Program {
+    let mut cargo = cargo();
+    cargo.env("RUSTC", &compiler.rustc).env("RUSTC_BOOTSTRAP", "1");
+    cargo
+}
