@@ -16,7 +16,8 @@ use crate::kit::{self, browser, compiler, fail, root, say, target, web};
 pub(crate) fn command() -> Command {
     let seed = Arg::new("seed").long("seed").value_name("N").default_value("7").value_parser(clap::value_parser!(u32));
     let out = Arg::new("out").long("out").value_name("DIR").value_parser(clap::value_parser!(PathBuf));
-    let port = Arg::new("port").long("port").value_name("PORT").default_value("8090").value_parser(clap::value_parser!(u16));
+    let port =
+        Arg::new("port").long("port").value_name("PORT").default_value("8090").value_parser(clap::value_parser!(u16));
     let headless = Arg::new("headless").long("headless").action(ArgAction::SetTrue);
     Command::new("demo")
         .about("Builds, serves and opens the demo: a path tracer on the pool")
@@ -71,7 +72,17 @@ fn build_and_serve(port: u16) -> kit::Result<Serving> {
 
 fn native(seed: u32) -> Program {
     let mut native = cargo();
-    native.args(["run", "--quiet", "--release", "--package", "weblane-demo", "--bin", "weblane-demo-native", "--", "--seed"]);
+    native.args([
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "weblane-demo",
+        "--bin",
+        "weblane-demo-native",
+        "--",
+        "--seed",
+    ]);
     native.arg(seed.to_string());
     native
 }
@@ -90,7 +101,8 @@ pub(crate) fn headless(seed: u32, out: &Path) -> kit::Result<Value> {
     say(format!("rendering seed {seed} in {}", browser.engine));
     let session = Session::start(&browser, 1280, 900)?;
     session.open(&format!("{}?seed={seed}", serving.url))?;
-    let done = "const demo = globalThis.weblaneDemo; return demo && (demo.done || demo.error) ? JSON.stringify(demo) : null;";
+    let done =
+        "const demo = globalThis.weblaneDemo; return demo && (demo.done || demo.error) ? JSON.stringify(demo) : null;";
     let answer = session.wait_for("the picture", done, Duration::from_secs(300))?;
     let page: Value = serde_json::from_str(answer.as_str().unwrap_or("null"))?;
     fs::write(out.join("page.png"), session.screenshot()?)?;
@@ -113,7 +125,10 @@ pub(crate) fn headless(seed: u32, out: &Path) -> kit::Result<Value> {
     });
     fs::write(out.join("result.json"), format!("{result:#}\n"))?;
     if result["checksum"].as_str() != Some(&checksum_native) {
-        return Err(fail(format!("the picture is wrong: {} in the browser, {checksum_native} natively", result["checksum"])));
+        return Err(fail(format!(
+            "the picture is wrong: {} in the browser, {checksum_native} natively",
+            result["checksum"]
+        )));
     }
     // The checksum is of the memory that was rendered into; the page also reads its canvases back.
     if page["canvas_ok"] != Value::Bool(true) {

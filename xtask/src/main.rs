@@ -33,7 +33,8 @@ const TASKS: &[Task] = &[
 ];
 
 fn main() -> ExitCode {
-    let about = "Builds, tests and shows Weblane. Sets up what is missing on the way: nothing is installed system-wide.";
+    let about =
+        "Builds, tests and shows Weblane. Sets up what is missing on the way: nothing is installed system-wide.";
     let command = Command::new("cargo xtask")
         .bin_name("cargo xtask")
         .about(about)
@@ -42,7 +43,9 @@ fn main() -> ExitCode {
         .subcommands(TASKS.iter().map(|(command, _)| command()));
     let matches = command.get_matches();
     let Some((name, arguments)) = matches.subcommand() else { return ExitCode::FAILURE };
-    let run = TASKS.iter().find(|(command, _)| command().get_name() == name || command().get_all_aliases().any(|a| a == name));
+    let run = TASKS
+        .iter()
+        .find(|(command, _)| command().get_name() == name || command().get_all_aliases().any(|a| a == name));
     match run.map_or_else(|| Err(kit::fail(format!("no task {name}"))), |(_, run)| run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

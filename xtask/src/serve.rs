@@ -8,7 +8,8 @@ use crate::kit::{self, fail, server};
 
 pub(crate) fn command() -> Command {
     let folder = Arg::new("folder").value_name("DIR").required(true).value_parser(clap::value_parser!(PathBuf));
-    let port = Arg::new("port").long("port").value_name("PORT").default_value("8080").value_parser(clap::value_parser!(u16));
+    let port =
+        Arg::new("port").long("port").value_name("PORT").default_value("8080").value_parser(clap::value_parser!(u16));
     Command::new("serve")
         .about("Serves a folder on this machine, with the headers that make its pages cross-origin isolated")
         .arg(folder.help("The folder"))

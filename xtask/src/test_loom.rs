@@ -5,7 +5,11 @@ use clap::{Arg, ArgMatches, Command};
 use crate::kit::{self, process::cargo, suite::Tally};
 
 pub(crate) fn command() -> Command {
-    let bound = Arg::new("preemptions").long("preemptions").value_name("N").default_value("2").value_parser(clap::value_parser!(u8));
+    let bound = Arg::new("preemptions")
+        .long("preemptions")
+        .value_name("N")
+        .default_value("2")
+        .value_parser(clap::value_parser!(u8));
     Command::new("test-loom")
         .about("Runs the loom models of ring, futex, sync and pool")
         .arg(bound.help("Explores every interleaving with up to N preemptions"))
@@ -27,6 +31,11 @@ pub(crate) fn suites(tally: &mut Tally, preemptions: u8) -> kit::Result<()> {
         test.env("RUSTFLAGS", "--cfg loom").env("LOOM_MAX_PREEMPTIONS", preemptions.to_string());
         test
     };
-    let packages = [("weblane-ring", "--tests"), ("weblane-futex", "--tests"), ("weblane-sync", "--tests"), ("weblane-pool", "--lib")];
+    let packages = [
+        ("weblane-ring", "--tests"),
+        ("weblane-futex", "--tests"),
+        ("weblane-sync", "--tests"),
+        ("weblane-pool", "--lib"),
+    ];
     tally.suite("loom", packages.map(|(package, what)| model(package, what)))
 }

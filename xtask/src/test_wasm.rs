@@ -10,9 +10,10 @@ use crate::kit::process::{cargo, run as execute};
 use crate::kit::{self, browser, compiler, root, say, suite::Tally, target, web};
 
 pub(crate) fn command() -> Command {
-    Command::new("test-wasm").about("Runs the browser tests").arg(browser::engine()).arg(
-        Arg::new("test").value_name("TEST").help("Only this file of tests-browser/tests, without its extension"),
-    )
+    Command::new("test-wasm")
+        .about("Runs the browser tests")
+        .arg(browser::engine())
+        .arg(Arg::new("test").value_name("TEST").help("Only this file of tests-browser/tests, without its extension"))
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
@@ -35,6 +36,7 @@ enum Kind {
 /// Every file of tests-browser/tests. Each is a page of its own, because `init` succeeds once for each page.
 const TESTS: &[(&str, Kind)] = &[
     ("pool", Kind::Usual),
+    ("start", Kind::Usual),
     ("workers", Kind::Usual),
     ("primitives", Kind::Usual),
     ("script_not_found", Kind::Usual),
@@ -82,7 +84,8 @@ impl Runner {
     fn new(browser: &browser::Browser) -> kit::Result<Runner> {
         let binary = web::tool("weblane-tool-test-runner")?;
         let capabilities = target().join("webdriver.json");
-        let options = serde_json::json!({"goog:chromeOptions": {"args": browser::switches(), "binary": browser.binary}});
+        let options =
+            serde_json::json!({"goog:chromeOptions": {"args": browser::switches(), "binary": browser.binary}});
         std::fs::write(&capabilities, options.to_string())?;
         Ok(Runner { binary, driver: browser.driver.clone(), capabilities })
     }

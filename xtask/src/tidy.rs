@@ -8,7 +8,9 @@ use clap::{ArgMatches, Command};
 use crate::kit::{self, fail, root};
 
 pub(crate) fn command() -> Command {
-    Command::new("tidy").about("Checks what compilers do not: no JS in the pool, docs and SAFETY comments everywhere, who may depend on whom")
+    Command::new("tidy").about(
+        "Checks what compilers do not: no JS in the pool, docs and SAFETY comments everywhere, who may depend on whom",
+    )
 }
 
 pub(crate) fn run(_: &ArgMatches) -> kit::Result<()> {
@@ -39,7 +41,10 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> kit::Result<()> {
         let path = entry?.path();
         if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
             collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| ["rs", "js", "mjs", "ts", "html", "css"].iter().any(|known| extension == *known)) {
+        } else if path
+            .extension()
+            .is_some_and(|extension| ["rs", "js", "mjs", "ts", "html", "css"].iter().any(|known| extension == *known))
+        {
             files.push(path);
         }
     }
@@ -78,10 +83,16 @@ fn complaints(name: &str, text: &str) -> Vec<(usize, &'static str)> {
         let js = ["inline_js", "raw_module", "extern \"C\"", "wasm_bindgen(", "eval("];
         complain(in_pool && js.iter().any(|word| code.contains(word)), "the pool contains no JS and imports none");
         complain(
-            name.starts_with("crates/") && !name.contains("/tests") && code.contains(".unwrap()") && !in_tests(&lines, index),
+            name.starts_with("crates/")
+                && !name.contains("/tests")
+                && code.contains(".unwrap()")
+                && !in_tests(&lines, index),
             "no `unwrap` outside tests: `expect` with the reason, or an error",
         );
-        complain(code.contains("unsafe ") && code.contains('{') && !excused(&lines, index), "an unsafe block says why it is sound: `// SAFETY: ...`");
+        complain(
+            code.contains("unsafe ") && code.contains('{') && !excused(&lines, index),
+            "an unsafe block says why it is sound: `// SAFETY: ...`",
+        );
     }
     found
 }
@@ -94,7 +105,9 @@ fn in_tests(lines: &[&str], index: usize) -> bool {
 /// Whether the `unsafe` in this line is a declaration, or has its reason in the line or in the comment above its statement.
 fn excused(lines: &[&str], index: usize) -> bool {
     let line = lines[index];
-    if ["unsafe fn", "unsafe impl", "unsafe extern", "\"unsafe", "unsafe_"].iter().any(|word| line.contains(word)) && !line.contains("unsafe {") {
+    if ["unsafe fn", "unsafe impl", "unsafe extern", "\"unsafe", "unsafe_"].iter().any(|word| line.contains(word))
+        && !line.contains("unsafe {")
+    {
         return !line.contains("unsafe impl") || above(lines, index).contains("SAFETY");
     }
     line.contains("SAFETY") || above(lines, index).contains("SAFETY")
@@ -137,7 +150,10 @@ fn manifests() -> kit::Result<Vec<String>> {
             complain(dependency == "weblane-workers" && !web_only, "only the pool's web part knows the workers");
             let js = ["js-sys", "web-sys", "wasm-bindgen"].contains(&dependency);
             let optional = line.contains("optional = true");
-            complain(js && !(name == "workers" || (name == "pool" && web_only) || (name == "futex" && optional)), "JS is not this crate's business");
+            complain(
+                js && !(name == "workers" || (name == "pool" && web_only) || (name == "futex" && optional)),
+                "JS is not this crate's business",
+            );
         }
     }
     Ok(found)
@@ -175,6 +191,8 @@ mod tests {
     #[test]
     fn unwrap_is_for_tests() {
         assert_eq!(texts("crates/ring/src/x.rs", "//! x\nfn f() { g().unwrap(); }\n").len(), 1);
-        assert!(texts("crates/ring/src/x.rs", "//! x\n#[cfg(test)]\nmod tests { fn f() { g().unwrap(); } }\n").is_empty());
+        assert!(
+            texts("crates/ring/src/x.rs", "//! x\n#[cfg(test)]\nmod tests { fn f() { g().unwrap(); } }\n").is_empty()
+        );
     }
 }

@@ -77,7 +77,8 @@ impl Environment {
 
 /// What the main thread keeps of a start.
 struct Starting {
-    workers: Vec<JsValue>,
+    /// Kept, so that no engine takes a worker that nobody refers to for garbage.
+    _workers: Vec<JsValue>,
     up: Vec<bool>,
     failure: Option<StartError>,
     waiting: Vec<Waker>,
@@ -153,7 +154,7 @@ pub fn init(options: Options) -> Result<Vec<ThreadId>, InitError> {
     set_manager(Manager { names, on_init: options.on_init });
     STARTING.set(Some(Starting {
         up: alloc::vec![false; count],
-        workers: workers.clone(),
+        _workers: workers.clone(),
         failure: None,
         waiting: Vec::new(),
         script_url,

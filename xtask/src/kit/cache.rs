@@ -17,7 +17,10 @@ pub(crate) fn folder() -> Result<PathBuf> {
 pub(crate) fn newest(kind: &str) -> Option<PathBuf> {
     let entries = fs::read_dir(folder().ok()?).ok()?.flatten().map(|entry| entry.path());
     let ours = |path: &PathBuf| {
-        path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(kind)).is_some_and(|rest| rest.starts_with('-'))
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_prefix(kind))
+            .is_some_and(|rest| rest.starts_with('-'))
     };
     entries.filter(ours).max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok())
 }

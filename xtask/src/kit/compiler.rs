@@ -35,7 +35,11 @@ pub(crate) fn find() -> Result<Option<Compiler>> {
             return Err(fail(format!("{OVERRIDE} is set to {}, which is no compiler that runs", rustc.display())));
         };
         if !has_source(&sysroot) {
-            let text = format!("{OVERRIDE} is set to {}, but its source is not in {}; install its rust-src", rustc.display(), sysroot.display());
+            let text = format!(
+                "{OVERRIDE} is set to {}, but its source is not in {}; install its rust-src",
+                rustc.display(),
+                sysroot.display()
+            );
             return Err(fail(text));
         }
         return Ok(Some(Compiler { rustc, origin: OVERRIDE }));
@@ -64,7 +68,9 @@ pub(crate) fn get() -> Result<Compiler> {
     // Who sets this to 0 has said no to every change by rustup.
     let rustup_may = std::env::var_os("RUSTUP_AUTO_INSTALL").is_none_or(|value| value != "0");
     if rustup_may && which("rustup").is_some() {
-        say("adding the component rust-src to the active rustup toolchain, for threads on wasm (`rustup component add rust-src`)");
+        say(
+            "adding the component rust-src to the active rustup toolchain, for threads on wasm (`rustup component add rust-src`)",
+        );
         let added = run(Command::new("rustup").args(["component", "add", "rust-src"]).current_dir(super::root()));
         if added.is_ok()
             && let Some(compiler) = find()?
@@ -106,7 +112,9 @@ fn finish(folder: &Path) -> Result<()> {
         let tool = folder.join("usr/bin").join(name);
         if tool.exists() {
             fs::rename(&tool, tool.with_extension("real"))?;
-            let lines = format!("LD_LIBRARY_PATH=\"$here/../lib:$here/../lib/{multiarch}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\" exec \"$here/{name}.real\" \"$@\"");
+            let lines = format!(
+                "LD_LIBRARY_PATH=\"$here/../lib:$here/../lib/{multiarch}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\" exec \"$here/{name}.real\" \"$@\""
+            );
             debian::script(&tool, &lines)?;
         }
     }

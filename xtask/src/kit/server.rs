@@ -16,7 +16,8 @@ pub(crate) struct Serving {
 
 /// Serves `folder` on this machine only; port 0 takes any.
 pub(crate) fn serve(folder: &Path, port: u16) -> Result<Serving> {
-    let server = Server::http(("127.0.0.1", port)).map_err(|error| fail(format!("cannot serve on port {port}: {error}; give another --port")))?;
+    let server = Server::http(("127.0.0.1", port))
+        .map_err(|error| fail(format!("cannot serve on port {port}: {error}; give another --port")))?;
     let server = Arc::new(server);
     let port = server.server_addr().to_ip().map_or(port, |address| address.port());
     for _ in 0..4 {
@@ -39,7 +40,8 @@ impl Drop for Serving {
 }
 
 fn answer(folder: &Path, method: &Method, url: &str) -> Response<std::io::Cursor<Vec<u8>>> {
-    let refuse = |status: u16, text: &str| with_headers(Response::from_data(text).with_status_code(status), "text/plain");
+    let refuse =
+        |status: u16, text: &str| with_headers(Response::from_data(text).with_status_code(status), "text/plain");
     if !matches!(method, Method::Get | Method::Head) {
         return refuse(405, "only GET and HEAD\n");
     }
@@ -83,7 +85,10 @@ fn with_headers<R: std::io::Read>(response: Response<R>, mime: &str) -> Response
         ("Cross-Origin-Resource-Policy", "same-origin"),
         ("Cache-Control", "no-store"),
     ];
-    headers.iter().filter_map(|(name, value)| Header::from_bytes(*name, *value).ok()).fold(response, Response::with_header)
+    headers
+        .iter()
+        .filter_map(|(name, value)| Header::from_bytes(*name, *value).ok())
+        .fold(response, Response::with_header)
 }
 
 #[cfg(test)]
@@ -97,7 +102,10 @@ mod tests {
             assert_eq!(file_of(folder, url), None, "{url}");
         }
         assert_eq!(file_of(folder, "/a/b.js?x=1#y"), Some("/srv/a/b.js".into()));
-        assert_eq!(file_of(folder, "/"), Some("/srv/".into()).filter(|file: &PathBuf| !file.is_dir()).or(Some("/srv/index.html".into())));
+        assert_eq!(
+            file_of(folder, "/"),
+            Some("/srv/".into()).filter(|file: &PathBuf| !file.is_dir()).or(Some("/srv/index.html".into()))
+        );
     }
 
     #[test]

@@ -43,7 +43,11 @@ impl Tally {
     }
 
     /// As `suite`, for a part of one that somebody has chosen: one test is enough.
-    pub(crate) fn suite_without_floor(&mut self, name: &str, commands: impl IntoIterator<Item = Command>) -> Result<()> {
+    pub(crate) fn suite_without_floor(
+        &mut self,
+        name: &str,
+        commands: impl IntoIterator<Item = Command>,
+    ) -> Result<()> {
         self.commands(name, commands, 1)
     }
 

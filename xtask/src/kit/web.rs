@@ -56,7 +56,11 @@ pub(crate) fn tool(name: &str) -> Result<PathBuf> {
         say(format!("building {name}, once (a minute or two)"));
     }
     run(cargo().args(["build", "--quiet", "--package", name]))?;
-    if binary.exists() { Ok(binary) } else { Err(fail(format!("{name} was built, but is not at {}", binary.display()))) }
+    if binary.exists() {
+        Ok(binary)
+    } else {
+        Err(fail(format!("{name} was built, but is not at {}", binary.display())))
+    }
 }
 
 /// Builds the library of the package in `manifest` as a page's module: `OUT/NAME.js` and `OUT/NAME_bg.wasm`.
@@ -73,7 +77,10 @@ pub(crate) fn module(compiler: &Compiler, manifest: &Path, package: &str, out: &
 pub(crate) fn bindgen(wasm: &Path, out: &Path, name: &str) -> Result<()> {
     let tool = tool("weblane-tool-bindgen")?;
     if !wasm.is_file() {
-        return Err(fail(format!("{} is not there: the package needs `crate-type = [\"cdylib\"]` in its [lib]", wasm.display())));
+        return Err(fail(format!(
+            "{} is not there: the package needs `crate-type = [\"cdylib\"]` in its [lib]",
+            wasm.display()
+        )));
     }
     run(Command::new(tool).arg(wasm).arg(out).arg(name).arg("--keep-names"))
 }

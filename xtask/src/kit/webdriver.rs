@@ -19,10 +19,14 @@ pub(crate) struct Session {
 impl Session {
     /// Starts the driver and a browser without a window on the screen.
     pub(crate) fn start(browser: &Browser, width: u32, height: u32) -> Result<Session> {
-        let mut driver = Background::start(Command::new(&browser.driver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()))?;
+        let mut driver = Background::start(
+            Command::new(&browser.driver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()),
+        )?;
         // "ChromeDriver was started successfully on port 12345."
-        let port = driver.wait_for(|line| line.split("on port ").nth(1)?.trim().trim_end_matches('.').parse::<u16>().ok());
-        let port = port.ok_or_else(|| fail(format!("{} did not say on which port it listens", browser.driver.display())))?;
+        let port =
+            driver.wait_for(|line| line.split("on port ").nth(1)?.trim().trim_end_matches('.').parse::<u16>().ok());
+        let port =
+            port.ok_or_else(|| fail(format!("{} did not say on which port it listens", browser.driver.display())))?;
         let size = format!("--window-size={width},{height}");
         let switches: Vec<&str> = switches().into_iter().chain([size.as_str()]).collect();
         let capabilities = json!({"capabilities": {"alwaysMatch": {
@@ -53,7 +57,11 @@ impl Session {
                 return Ok(value);
             }
             if start.elapsed() > limit {
-                return Err(fail(format!("{what} did not happen within {} s; the console says:\n{}", limit.as_secs(), self.console())));
+                return Err(fail(format!(
+                    "{what} did not happen within {} s; the console says:\n{}",
+                    limit.as_secs(),
+                    self.console()
+                )));
             }
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -82,8 +90,11 @@ impl Drop for Session {
 
 /// One command: its value, or the driver's own words.
 fn call(method: &str, url: &str, body: Option<&Value>) -> Result<Value> {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(120))).build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(120)))
+        .build()
+        .into();
     let response = match (method, body) {
         ("POST", Some(body)) => agent.post(url).send_json(body),
         ("DELETE", _) => agent.delete(url).call(),
@@ -96,7 +107,11 @@ fn call(method: &str, url: &str, body: Option<&Value>) -> Result<Value> {
     if status.is_success() {
         return Ok(value);
     }
-    Err(fail(format!("the browser's driver says: {}: {}", value["error"].as_str().unwrap_or("error"), value["message"].as_str().unwrap_or(""))))
+    Err(fail(format!(
+        "the browser's driver says: {}: {}",
+        value["error"].as_str().unwrap_or("error"),
+        value["message"].as_str().unwrap_or("")
+    )))
 }
 
 /// RFC 4648, the standard alphabet, with or without padding.
