@@ -9,8 +9,8 @@ use tests_browser::eventually;
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_workers::{
-    InitError, Message, Options, SendErrorReason, StartCause, Status, ThreadId, current, init, is_main_thread, name,
-    ready, send, status,
+    InitError, Leave, Message, Options, ResidentError, SendErrorReason, StartCause, Status, ThreadId, current, init,
+    is_main_thread, name, ready, reserve, send, set_resident, status, word,
 };
 
 wasm_bindgen_test_configure!(run_in_browser);
@@ -86,4 +86,37 @@ async fn race_43_race_49_ids_and_messages_are_good_from_the_moment_of_init() {
     });
     send(ids[1], on_worker).expect("sent");
     eventually("the checks on a worker", || checks.load(Ordering::SeqCst) == 1).await;
+
+    // A loop of one's own on a worker: it sleeps on the thread's word, and still gets messages.
+    let reservation = reserve(ids[2]).expect("free");
+    assert_eq!(reserve(ids[2]).expect_err("once"), ResidentError::Occupied(ids[2]));
+    assert_eq!(
+        set_resident(reservation, || Leave::Stop),
+        Err(ResidentError::WrongThread(ids[2])),
+        "we are on the main thread"
+    );
+    let reservation = reserve(ids[2]).expect("it was given back");
+    let (turns, got) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let inner = Arc::clone(&turns);
+    let move_in = Message::new(move |_, _| {
+        let word = word(current().expect("ours")).expect("there");
+        let body = move || {
+            inner.fetch_add(1, Ordering::SeqCst);
+            word.park().expect("a worker may block");
+            if word.load().messages() > 0 { Leave::Messages } else { Leave::Stop }
+        };
+        set_resident(reservation, body).expect("nobody lives here");
+    });
+    send(ids[2], move_in).expect("sent");
+    for number in 1..=3 {
+        eventually("the loop to sleep", || word(ids[2]).expect("there").load().parked()).await;
+        assert_eq!(turns.load(Ordering::SeqCst), number, "called once, and again after each message");
+        let inner = Arc::clone(&got);
+        send(ids[2], Message::new(move |_, _| inner.store(number, Ordering::SeqCst))).expect("sent");
+        eventually("the message", || got.load(Ordering::SeqCst) == number).await;
+    }
+    // Called without a message: it stops, and the worker is free again.
+    eventually("the loop to sleep", || word(ids[2]).expect("there").load().parked()).await;
+    word(ids[2]).expect("there").set_token();
+    eventually("the worker to be free", || reserve(ids[2]).is_ok()).await;
 }

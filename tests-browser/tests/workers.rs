@@ -8,9 +8,17 @@ use js_sys::{Array, Uint8Array};
 use tests_browser::{eventually, pool, sleep, workers};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-use weblane_workers::{Message, ResidentError, SendErrorReason, ThreadId, current, reserve, send, set_resident, word};
+use weblane_workers::{Message, ResidentError, SendErrorReason, ThreadId, current, reserve, send, word};
 
 wasm_bindgen_test_configure!(run_in_browser);
+
+/// A message that counts itself when it is handled.
+fn counting(counter: &Arc<AtomicU32>) -> Message {
+    let counter = Arc::clone(counter);
+    Message::new(move |_, _| {
+        counter.fetch_add(1, Ordering::SeqCst);
+    })
+}
 
 /// Main to worker, worker to main, worker to worker, and each to itself: every pair of threads, with a payload, and the right sender.
 #[wasm_bindgen_test]
@@ -137,8 +145,7 @@ async fn race_2_messages_reach_workers_that_sleep_in_a_pool() {
             let (next, got) = (ids[(index + 1) % ids.len()], Arc::clone(&got));
             let message = Message::new(move |_, _| {
                 got.fetch_add(1, Ordering::SeqCst);
-                let got = Arc::clone(&got);
-                send(next, Message::new(move |_, _| drop(got.fetch_add(1, Ordering::SeqCst)))).expect("sent");
+                send(next, counting(&got)).expect("sent");
             });
             send(*id, message).expect("sent");
         }
@@ -155,7 +162,6 @@ async fn a_worker_is_reserved_once() {
     assert_eq!(reserve(ThreadId::MAIN).expect_err("must not block"), ResidentError::NotAWorker(ThreadId::MAIN));
     let nobody = ThreadId::from_index(50);
     assert_eq!(reserve(nobody).expect_err("nobody"), ResidentError::NotAWorker(nobody));
-    let _ = set_resident::<fn() -> weblane_workers::Leave>;
 }
 
 /// A storm of small messages from all sides to all sides, while a pool runs on the same workers.
@@ -168,16 +174,17 @@ async fn a_storm_of_messages_arrives_whole() {
         let (ids, got) = (ids.clone(), Arc::clone(&got));
         let message = Message::new(move |_, _| {
             for number in 0..EACH {
-                let got = Arc::clone(&got);
                 let to = ids[number as usize % ids.len()];
-                send(to, Message::new(move |_, _| drop(got.fetch_add(1, Ordering::SeqCst)))).expect("sent");
+                send(to, counting(&got)).expect("sent");
             }
         });
         send(*from, message).expect("sent");
     }
     for _ in 0..2_000 {
         let ran = Arc::clone(&ran);
-        pool.spawn_detached(move || drop(ran.fetch_add(1, Ordering::SeqCst)));
+        pool.spawn_detached(move || {
+            ran.fetch_add(1, Ordering::SeqCst);
+        });
     }
     eventually("all messages", || got.load(Ordering::SeqCst) == EACH * ids.len() as u32).await;
     eventually("all tasks", || ran.load(Ordering::SeqCst) == 2_000).await;

@@ -33,7 +33,7 @@ export function weblane_create_worker(url, name, on_message, on_error) {
   const worker =
     url === undefined
       ? new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name })
-      : new Worker(url, options);
+      : new Worker(new URL(url, globalThis.location?.href), options);
   worker.onmessage = ({ data }) => {
     if (!Array.isArray(data) || data[0] !== TAG) return;
     if (data[1] === MESSAGE) on_message(MESSAGE, data[2], data[3], data[4]);
