@@ -99,7 +99,7 @@ pub(crate) fn headless(seed: u32, out: &Path) -> kit::Result<Value> {
     let serving = build_and_serve(0)?;
     fs::create_dir_all(out)?;
     say(format!("rendering seed {seed} in {}", browser.engine));
-    let session = Session::start(&browser, 1280, 900)?;
+    let session = Session::start(&browser, 1280, 960)?;
     session.open(&format!("{}?seed={seed}", serving.url))?;
     let done =
         "const demo = globalThis.weblaneDemo; return demo && (demo.done || demo.error) ? JSON.stringify(demo) : null;";

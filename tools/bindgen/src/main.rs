@@ -29,6 +29,8 @@ fn generate(input: &str, out_dir: &str, name: &str, keep_names: bool) -> Result<
         .input_path(input)
         .out_name(name)
         .remove_name_section(!keep_names)
+        // `init()` without arguments then finds the wasm file beside the glue.
+        .omit_default_module_path(false)
         .generate(out_dir)
         .map_err(|e| format!("{e:#}"))
 }

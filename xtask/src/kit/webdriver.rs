@@ -23,8 +23,9 @@ impl Session {
             Command::new(&browser.driver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()),
         )?;
         // "ChromeDriver was started successfully on port 12345."
-        let port =
-            driver.wait_for(|line| line.split("on port ").nth(1)?.trim().trim_end_matches('.').parse::<u16>().ok());
+        let port = driver.wait_for(|line| {
+            line.split("successfully on port ").nth(1)?.trim().trim_end_matches('.').parse::<u16>().ok()
+        });
         let port =
             port.ok_or_else(|| fail(format!("{} did not say on which port it listens", browser.driver.display())))?;
         let size = format!("--window-size={width},{height}");
