@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Command;
 
+mod bench;
 mod build;
 mod demo;
 mod kit;
@@ -27,6 +28,7 @@ const TASKS: &[Task] = &[
     (test_loom::command, test_loom::run),
     (test_wasm::command, test_wasm::run),
     (readme_app::command, readme_app::run),
+    (bench::command, bench::run),
     (tidy::command, tidy::run),
     (build::command, build::run),
     (serve::command, serve::run),

@@ -1,0 +1,18 @@
+//! The benchmark on this machine: prints lines of JSON.
+
+#[cfg(not(target_arch = "wasm32"))]
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+
+    static START: OnceLock<Instant> = OnceLock::new();
+    let clock = || START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3;
+    let pool = weblane_pool::ThreadPool::with_threads(2)?;
+    let inner = pool.clone();
+    let rows = pool.spawn(move || weblane_bench::run(&inner, clock)).join()?;
+    println!("{}", weblane_bench::json("native", &rows));
+    Ok(())
+}
+
+#[cfg(target_arch = "wasm32")]
+fn main() {}

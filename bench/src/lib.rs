@@ -1,0 +1,70 @@
+//! Weblane beside its peers: the same work, one after the other in every round, so that what the machine does to one it does to all.
+//!
+//! A figure by itself says little on a shared machine; the ratios of one run do. Every contender is warmed before the first
+//! round; the result is the median of the rounds, with the least and the most.
+
+mod rings;
+mod sleep;
+#[cfg(target_arch = "wasm32")]
+mod web;
+
+use weblane_pool::ThreadPool;
+
+/// One contender's figure.
+pub struct Row {
+    /// What was measured, with its unit at the end of the name.
+    pub metric: &'static str,
+    /// Who: `weblane ...` is ours.
+    pub peer: &'static str,
+    /// The median of the rounds.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The most.
+    pub max: f64,
+}
+
+/// Something that is measured: its name, and one round, which returns the figure.
+type Contender<'a> = (&'static str, Box<dyn FnMut() -> f64 + 'a>);
+
+/// Milliseconds since some moment.
+pub type Clock = fn() -> f64;
+
+const ROUNDS: usize = 9;
+
+/// Measures the contenders of one metric side by side.
+fn side_by_side(metric: &'static str, mut contenders: Vec<Contender<'_>>) -> Vec<Row> {
+    let mut figures = vec![Vec::with_capacity(ROUNDS); contenders.len()];
+    for round in 0..=ROUNDS {
+        for ((_, run), figures) in contenders.iter_mut().zip(&mut figures) {
+            let figure = run();
+            // The first round warms: the engine compiles, the caches fill.
+            if round > 0 {
+                figures.push(figure);
+            }
+        }
+    }
+    let row = |((peer, _), mut figures): (Contender<'_>, Vec<f64>)| {
+        figures.sort_by(f64::total_cmp);
+        Row { metric, peer, median: figures[ROUNDS / 2], min: figures[0], max: figures[ROUNDS - 1] }
+    };
+    contenders.into_iter().zip(figures).map(row).collect()
+}
+
+/// Everything, on a thread that may block; `pool` has at least two workers.
+pub fn run(pool: &ThreadPool, clock: Clock) -> Vec<Row> {
+    let mut rows = rings::rows(clock);
+    rows.extend(sleep::rows(pool, clock));
+    rows
+}
+
+/// The rows as lines of JSON.
+pub fn json(engine: &str, rows: &[Row]) -> String {
+    let line = |row: &Row| {
+        let Row { metric, peer, median, min, max } = row;
+        format!(
+            "{{\"engine\":\"{engine}\",\"metric\":\"{metric}\",\"peer\":\"{peer}\",\"median\":{median:.3},\"min\":{min:.3},\"max\":{max:.3}}}"
+        )
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,23 @@
+//! The page's side of the benchmark.
+
+use js_sys::Reflect;
+use wasm_bindgen::prelude::*;
+use weblane_pool::ThreadPool;
+use weblane_workers::{Options, init, ready};
+
+fn clock() -> f64 {
+    let performance = Reflect::get(&js_sys::global(), &"performance".into()).expect("every global scope has a clock");
+    let now: js_sys::Function = Reflect::get(&performance, &"now".into()).expect("a clock has a time").unchecked_into();
+    now.call0(&performance).ok().and_then(|value| value.as_f64()).unwrap_or(0.0)
+}
+
+/// Runs everything on two workers and returns lines of JSON.
+#[wasm_bindgen(js_name = runBench)]
+pub async fn run_bench(engine: String) -> Result<String, JsError> {
+    let threads = init(Options::new().count(2).name("bench"))?;
+    ready().await?;
+    let pool = ThreadPool::new(threads)?;
+    let inner = pool.clone();
+    let rows = pool.spawn(move || crate::run(&inner, clock)).await?;
+    Ok(crate::json(&engine, &rows))
+}

@@ -1,0 +1,94 @@
+//! `cargo xtask bench`: Weblane beside its peers, in one run, as ratios.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser};
+use serde_json::Value;
+
+use crate::kit::process::{cargo, output};
+use crate::kit::webdriver::Session;
+use crate::kit::{self, browser, compiler, fail, root, say, server, target, web};
+
+pub(crate) fn command() -> Command {
+    let engines = PossibleValuesParser::new(["chromium", "native"]);
+    Command::new("bench")
+        .about("Measures Weblane beside its peers, in one run, and prints ratios")
+        .arg(
+            Arg::new("engine")
+                .long("engine")
+                .value_name("ENGINE")
+                .default_value("native")
+                .value_parser(engines)
+                .help("Where to run"),
+        )
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .value_name("FILE")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("Also write the rows here"),
+        )
+}
+
+pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
+    let engine = arguments.get_one::<String>("engine").map_or("native", String::as_str);
+    let lines = if engine == "native" { native()? } else { in_browser()? };
+    if let Some(file) = arguments.get_one::<PathBuf>("json") {
+        fs::write(file, &lines)?;
+    }
+    print_table(&lines)
+}
+
+fn native() -> kit::Result<String> {
+    say("building and running the benchmark natively");
+    output(cargo().args(["run", "--quiet", "--release", "--package", "weblane-bench", "--bin", "weblane-bench-native"]))
+}
+
+fn in_browser() -> kit::Result<String> {
+    let (compiler, browser) = (compiler::get()?, browser::get()?);
+    let folder = target().join("bench");
+    web::module(&compiler, &root().join("Cargo.toml"), "weblane-bench", &folder, "bench")?;
+    fs::copy(root().join("bench/page/index.html"), folder.join("index.html"))?;
+    let serving = server::serve(&folder, 0)?;
+    let session = Session::start(&browser, 800, 600)?;
+    session.open(&serving.url)?;
+    say(format!("running the benchmark in {}", browser.engine));
+    let script = "return globalThis.weblaneBench ? JSON.stringify(globalThis.weblaneBench) : null;";
+    let answer = session.wait_for("the benchmark", script, Duration::from_secs(600))?;
+    let answer: Value = serde_json::from_str(answer.as_str().unwrap_or("null"))?;
+    match answer["rows"].as_str() {
+        Some(rows) => Ok(rows.to_owned()),
+        None => Err(fail(format!("the benchmark failed: {}", answer["error"]))),
+    }
+}
+
+/// One table for each metric: the figures, and each contender's ratio to our best.
+fn print_table(lines: &str) -> kit::Result<()> {
+    let rows = lines.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    let mut metric = "";
+    for row in &rows {
+        let name = row["metric"].as_str().unwrap_or_default();
+        if name != metric {
+            metric = name;
+            println!(
+                "\n{metric} ({}): median, least to most, ratio to the best of ours",
+                row["engine"].as_str().unwrap_or_default()
+            );
+        }
+        let ours = rows.iter().filter(|other| other["metric"] == row["metric"]);
+        let ours = ours.filter(|other| other["peer"].as_str().is_some_and(|peer| peer.starts_with("weblane")));
+        let best = ours.filter_map(|other| other["median"].as_f64()).fold(f64::INFINITY, f64::min);
+        let number = |name: &str| row[name].as_f64().unwrap_or(f64::NAN);
+        let peer = row["peer"].as_str().unwrap_or_default();
+        println!(
+            "  {peer:28} {:9.2}  {:9.2} to {:9.2}  {:6.2}",
+            number("median"),
+            number("min"),
+            number("max"),
+            number("median") / best
+        );
+    }
+    Ok(())
+}
