@@ -6,7 +6,7 @@
 mod rings;
 mod sleep;
 #[cfg(target_arch = "wasm32")]
-mod web;
+pub mod web;
 
 use weblane_pool::ThreadPool;
 
