@@ -166,10 +166,13 @@ impl ThreadPool {
     /// [`SendError`] with the browser's own words if the payload cannot be copied or transferred; nothing is queued then.
     pub fn spawn_js(&self, task: JsTask) -> Result<JsHandle, SendError> {
         let places = &self.owner.core().host().places;
-        let index = self.owner.core().sleeping_worker().unwrap_or_else(|| {
+        let first = self.owner.core().sleeping_worker().unwrap_or_else(|| {
             // Relaxed: any order of turns will do.
             self.owner.next_js.fetch_add(1, Ordering::Relaxed) % places.len()
         });
+        // Past workers that are dead; if all are, the first one's error says so.
+        let alive = |index: &usize| status(places[*index].id).is_some_and(|status| !status.is_lost());
+        let index = (first..places.len()).chain(0..first).find(alive).unwrap_or(first);
         super::js::spawn_on(places[index].id, task)
     }
 
