@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use js_sys::{Promise, Reflect};
-use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use weblane_pool::ThreadPool;
 use weblane_workers::{Options, ThreadId};
@@ -113,11 +113,4 @@ pub async fn on_each_worker(pool: &ThreadPool, work: impl Fn() + Send + Sync + '
         });
     }
     eventually("a task on every worker", || done.load(Ordering::SeqCst) == count).await;
-}
-
-/// Calls `run` in a macrotask of its own.
-pub fn later(run: impl FnOnce() + 'static) {
-    let closure = Closure::once_into_js(run);
-    let set = get(&js_sys::global(), "setTimeout").unchecked_into::<js_sys::Function>();
-    set.call2(&JsValue::UNDEFINED, &closure, &0.into()).expect("a timer");
 }

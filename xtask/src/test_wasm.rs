@@ -6,7 +6,7 @@ use std::process::Command as Program;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::kit::compiler::Compiler;
-use crate::kit::process::{cargo, run as execute};
+use crate::kit::process::run as execute;
 use crate::kit::{self, browser, compiler, root, say, suite::Tally, target, web};
 
 pub(crate) fn command() -> Command {
@@ -31,6 +31,8 @@ enum Kind {
     NotIsolated,
     /// wasm without atomics.
     NoThreads,
+    /// Panics that unwind.
+    Unwinding,
 }
 
 /// Every file of tests-browser/tests. Each is a page of its own, because `init` succeeds once for each page.
@@ -44,6 +46,7 @@ const TESTS: &[(&str, Kind)] = &[
     ("panic_abort", Kind::Usual),
     ("no_shared_array_buffer", Kind::Usual),
     ("not_isolated", Kind::NotIsolated),
+    ("panic_unwind", Kind::Unwinding),
     ("no_atomics", Kind::NoThreads),
 ];
 
@@ -58,12 +61,12 @@ pub(crate) fn suites(tally: &mut Tally, only: Option<&str>) -> kit::Result<()> {
     say(format!("{}: {} ({})", browser.engine, browser.binary.display(), browser.origin));
     let runner = Runner::new(&browser)?;
     let chosen = || TESTS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name));
-    if chosen().any(|(_, kind)| *kind != Kind::NoThreads) {
+    if chosen().any(|(_, kind)| matches!(kind, Kind::Usual | Kind::NotIsolated)) {
         say("building the browser tests (std is built too, once)");
-        execute(runner.cargo(&compiler, true).args(["--tests", "--no-run"]))?;
+        execute(runner.cargo(&compiler, Kind::Usual).args(["--tests", "--no-run"]))?;
     }
     let commands = chosen().map(|(name, kind)| {
-        let mut test = runner.cargo(&compiler, *kind != Kind::NoThreads);
+        let mut test = runner.cargo(&compiler, *kind);
         test.args(["--test", name]);
         if *kind == Kind::NotIsolated {
             test.env("WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION", "1");
@@ -91,11 +94,15 @@ impl Runner {
         Ok(Runner { binary, driver: browser.driver.clone(), capabilities })
     }
 
-    /// `cargo test` of the browser tests, with our runner.
-    fn cargo(&self, compiler: &Compiler, threads: bool) -> Program {
-        let mut test = if threads { web::web_cargo(compiler, true) } else { plain_cargo(compiler) };
-        test.args(["test", "--package", "tests-browser", "--release"]).args(web::arguments());
-        let folder = if threads { web::folder() } else { target().join("web-plain") };
+    /// `cargo test` of the browser tests, with our runner. What differs in its flags has a target folder of its own.
+    fn cargo(&self, compiler: &Compiler, kind: Kind) -> Program {
+        let (build, folder) = match kind {
+            Kind::Usual | Kind::NotIsolated => (web::Build::Threads, web::folder()),
+            Kind::NoThreads => (web::Build::NoThreads, target().join("web-plain")),
+            Kind::Unwinding => (web::Build::Unwinding, target().join("web-unwind")),
+        };
+        let mut test = web::web_cargo(compiler, build);
+        test.args(["test", "--package", "tests-browser", "--release"]).args(web::arguments(build));
         test.arg("--target-dir").arg(folder);
         test.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &self.binary)
             .env("CHROMEDRIVER", &self.driver)
@@ -105,11 +112,4 @@ impl Runner {
             .current_dir(root());
         test
     }
-}
-
-/// A cargo for wasm without threads: the same compiler, none of the flags.
-fn plain_cargo(compiler: &Compiler) -> Program {
-    let mut cargo = cargo();
-    cargo.env("RUSTC", &compiler.rustc).env("RUSTC_BOOTSTRAP", "1");
-    cargo
 }

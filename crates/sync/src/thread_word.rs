@@ -13,17 +13,16 @@
 //!
 //! # Steps
 //!
-//! - *Park*: if there is a reason, do not sleep. Else set PARKED by compare-and-swap, which fails if the word moved; then sleep
-//!   while there is no reason, each time on the value just read. At the end clear PARKED and TOKEN; STOP and messages stay,
-//!   because they are for others to settle.
+//! - *Park*: set PARKED by one read-modify-write; then sleep while the value just read has no reason in it, each time on that value. At the
+//!   end clear PARKED and TOKEN; STOP and messages stay, because they are for others to settle.
 //! - *Give a reason*: one read-modify-write; if the word **had** PARKED and no reason, and has one now, notify. So of many reasons only
 //!   the first costs a notification.
 //!
 //! # Why no wake-up is lost
 //!
-//! The reasons are in the very word that the sleep compares. A reason that comes before PARKED makes the compare-and-swap
-//! fail; one that comes between PARKED and the sleep makes the sleep not begin (race 3), and its giver notifies in vain;
-//! one that comes later notifies.
+//! The reasons are in the very word that the sleep compares. A reason that comes before PARKED is in the value that setting it returns; one
+//! that comes between PARKED and the sleep makes the sleep not begin (race 3), and its giver notifies in vain; one that comes
+//! later notifies.
 //!
 //! A **count** of messages and not a flag: with a flag, two messages and one that was handled lose the second (race 5). Signed,
 //! because a message may be handled before its sender has counted it: the count is −1 for a moment, which is no reason for
@@ -151,32 +150,19 @@ impl ThreadWord {
         if !weblane_futex::can_block() {
             return Err(MayNotBlock);
         }
+        // AcqRel: Acquire pairs with the Release of whoever gave a reason before; Release so that who sees PARKED sees what came before it.
+        let mut seen = WordState(self.0.fetch_or(PARKED, Ordering::AcqRel) | PARKED);
         let mut slept = 0;
-        if self.announce() {
-            let mut seen = self.load();
-            while !seen.has_reason() {
-                // Whatever it returns, the word decides.
-                if weblane_futex::wait(&self.0, seen.0, None).is_ok() {
-                    slept += 1;
-                }
-                seen = self.load();
+        while !seen.has_reason() {
+            // Whatever it returns, the word decides.
+            if weblane_futex::wait(&self.0, seen.0, None).is_ok() {
+                slept += 1;
             }
+            seen = self.load();
         }
         // Acquire: pairs with the Release of whoever gave the reason, so that this thread sees why.
         self.0.fetch_and(!(PARKED | TOKEN), Ordering::AcqRel);
         Ok(slept)
-    }
-
-    /// Sets PARKED, unless there is a reason to stay awake.
-    fn announce(&self) -> bool {
-        let mut seen = self.load();
-        while !seen.has_reason() {
-            match self.0.compare_exchange(seen.0, seen.0 | PARKED, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return true,
-                Err(now) => seen = WordState(now),
-            }
-        }
-        false
     }
 
     /// Calls the thread: there is work.

@@ -32,21 +32,35 @@ pub(crate) fn folder() -> PathBuf {
     target().join("web")
 }
 
-/// A cargo that builds with this compiler, with or without threads.
-pub(crate) fn web_cargo(compiler: &Compiler, threads: bool) -> Command {
+/// What a web build is like.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Build {
+    /// With threads; panics abort. What users build.
+    Threads,
+    /// With threads; panics unwind.
+    Unwinding,
+    /// Without threads: the compiler's defaults.
+    NoThreads,
+}
+
+/// A cargo that builds with this compiler.
+pub(crate) fn web_cargo(compiler: &Compiler, build: Build) -> Command {
     let mut cargo = cargo();
     cargo.env("RUSTC", &compiler.rustc);
     // Opens `-Z build-std` and the name of the wait instruction on compilers that are not nightlies.
     cargo.env("RUSTC_BOOTSTRAP", "1");
-    if threads {
-        cargo.env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
+    let mut flags = if build == Build::NoThreads { Vec::new() } else { FLAGS.to_vec() };
+    if build == Build::Unwinding {
+        flags.push("-Cpanic=unwind");
     }
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     cargo
 }
 
-/// The arguments that every web build shares.
-pub(crate) fn arguments() -> [&'static str; 4] {
-    ["--target", TARGET, "-Z", "build-std=std,panic_abort"]
+/// The arguments that web builds share.
+pub(crate) fn arguments(build: Build) -> [&'static str; 4] {
+    let std = if build == Build::Unwinding { "build-std=std,panic_unwind" } else { "build-std=std,panic_abort" };
+    ["--target", TARGET, "-Z", std]
 }
 
 /// Builds one of this workspace's tools, which are heavy and therefore built on first need.
@@ -66,8 +80,8 @@ pub(crate) fn tool(name: &str) -> Result<PathBuf> {
 /// Builds the library of the package in `manifest` as a page's module: `OUT/NAME.js` and `OUT/NAME_bg.wasm`.
 pub(crate) fn module(compiler: &Compiler, manifest: &Path, package: &str, out: &Path, name: &str) -> Result<()> {
     say(format!("building {package} for the web"));
-    let mut build = web_cargo(compiler, true);
-    build.arg("build").args(arguments()).args(["--release", "--lib"]);
+    let mut build = web_cargo(compiler, Build::Threads);
+    build.arg("build").args(arguments(Build::Threads)).args(["--release", "--lib"]);
     run(build.arg("--manifest-path").arg(manifest).args(["--package", package]).arg("--target-dir").arg(folder()))?;
     let wasm = folder().join(TARGET).join("release").join(format!("{}.wasm", package.replace('-', "_")));
     bindgen(&wasm, out, name)

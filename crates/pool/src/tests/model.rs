@@ -62,6 +62,11 @@ fn pool(workers: usize) -> Pool {
 
 /// A worker thread with its event loop: comes back to the loop when the messages are handled. Returns how many it handled.
 fn start(pool: &Pool, worker: usize) -> thread::JoinHandle<u32> {
+    start_with_handler(pool, worker, || ())
+}
+
+/// The same, with something that every message's handler does.
+fn start_with_handler(pool: &Pool, worker: usize, handler: impl Fn() + Send + 'static) -> thread::JoinHandle<u32> {
     let pool = Arc::clone(pool);
     thread::spawn(move || {
         let mut handled = 0;
@@ -72,6 +77,7 @@ fn start(pool: &Pool, worker: usize) -> thread::JoinHandle<u32> {
                 Leave::Messages => {
                     // The message's handler: it was posted before it was counted, so it is there.
                     handled += 1;
+                    handler();
                     pool.host().word(worker).message_done();
                 }
             }
@@ -173,22 +179,41 @@ fn park_vs_js() {
     });
 }
 
-/// Races 2, 8, 9, 24: a message and a task for two sleeping workers; whoever was woken for the task and leaves for the message
-/// hands the task on. The submitter waits for the task.
+/// Races 2, 8, 9, 24: a message and a task for two sleeping workers. The message's handler takes as long as the task: if the worker
+/// that was woken for the task leaves for the message and does not hand the task on (M2), both wait for ever.
 #[test]
 fn js_and_push_together() {
     model_of_two_workers(|| {
         let pool = pool(2);
-        let workers = [start(&pool, 0), start(&pool, 1)];
-        pool.host().word(0).message_posted();
         let (count, task) = counter();
+        let inner = Arc::clone(&count);
+        let workers = [start_with_handler(&pool, 0, move || wait_for(&inner, 1)), start(&pool, 1)];
+        pool.host().word(0).message_posted();
         pool.submit(task());
         wait_for(&count, 1);
         pool.close();
         for worker in workers {
             worker.join().unwrap();
         }
-        assert_eq!(count.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// Races 10, 11, 32: two tasks for two sleeping workers, and the first needs the second. The second push sees a searcher and wakes nobody;
+/// that searcher takes the first task, and must chain (M5), or both wait for ever.
+#[test]
+fn two_pushes_one_searcher() {
+    model_of_two_workers(|| {
+        let pool = pool(2);
+        let workers = [start(&pool, 0), start(&pool, 1)];
+        let (count, task) = counter();
+        let inner = Arc::clone(&count);
+        pool.submit(Task::new(move || wait_for(&inner, 1)));
+        pool.submit(task());
+        wait_for(&count, 1);
+        pool.close();
+        for worker in workers {
+            worker.join().unwrap();
+        }
     });
 }
 

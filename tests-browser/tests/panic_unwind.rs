@@ -1,0 +1,43 @@
+//! Panics in a build where they unwind: they reach whoever waits, and every worker lives on.
+//! `cargo xtask test-wasm` builds this one with `panic=unwind`; otherwise it has nothing to test.
+#![cfg(target_arch = "wasm32")]
+
+#[cfg(panic = "unwind")]
+mod unwinding {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tests_browser::{eventually, pool, workers};
+    use wasm_bindgen::JsValue;
+    use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+    use weblane_pool::{JsError, JsTask};
+    use weblane_workers::{Message, Status, send, status};
+
+    wasm_bindgen_test_configure!(run_in_browser);
+
+    #[wasm_bindgen_test]
+    async fn race_18_a_panic_reaches_its_handle_and_the_pool_goes_on() {
+        let (ids, pool) = (workers().await, pool().await);
+        for round in 0..20_u32 {
+            let error = pool.spawn(move || -> u32 { panic!("number {round}") }).await.expect_err("it panicked");
+            assert_eq!(error.panic_message(), Some(format!("number {round}").as_str()));
+            pool.spawn_detached(|| panic!("nobody waits for this"));
+            assert_eq!(pool.spawn(move || round).await.expect("no panic"), round);
+        }
+        // A JS task that panics tells its handle; a plain message's panic ends in the console.
+        let task = JsTask::new(|_| -> Result<JsValue, JsValue> { panic!("in a JS task") });
+        assert_eq!(pool.spawn_js(task).expect("sent").await, Err(JsError::Lost));
+        let count = Arc::new(AtomicU32::new(0));
+        for id in &ids {
+            send(*id, Message::new(|_, _| panic!("in a message"))).expect("sent");
+            let count = Arc::clone(&count);
+            let message = Message::new(move |_, _| {
+                count.fetch_add(1, Ordering::SeqCst);
+            });
+            send(*id, message).expect("sent");
+        }
+        eventually("the messages after the panics", || count.load(Ordering::SeqCst) == ids.len() as u32).await;
+        assert!(ids.iter().all(|id| status(*id) == Some(Status::Ready)));
+        assert_eq!(pool.spawn(|| 5).await.expect("no panic"), 5);
+    }
+}
