@@ -22,6 +22,6 @@ pub(crate) fn suites(tally: &mut Tally) -> kit::Result<()> {
     }
     tally.suite("native", [test])?;
     let mut own = cargo();
-    own.args(["test", "--package", "xtask", "--target-dir"]).arg(kit::target().join("xtask"));
+    own.args(["test", "--package", "xtask"]);
     tally.suite("xtask", [own])
 }

@@ -69,7 +69,7 @@ impl core::error::Error for JoinError {}
 pub(crate) struct Handle<T, H: Host> {
     /// `None` when the output has been taken.
     job: Option<JobRef>,
-    marker: PhantomData<(fn() -> T, fn() -> H)>,
+    marker: PhantomData<fn(H) -> T>,
 }
 
 impl<T: Send + 'static, H: Host> Handle<T, H> {

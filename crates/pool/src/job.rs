@@ -76,11 +76,14 @@ enum Act {
     DropOutput,
 }
 
+/// The function that knows a job's types.
+type ActFn = unsafe fn(&Header, Act);
+
 /// A task's header. All zero is a valid empty header.
 pub(crate) struct Header {
     state: AtomicU32,
     references: AtomicU32,
-    act: UnsafeCell<Option<unsafe fn(&Header, Act)>>,
+    act: UnsafeCell<Option<ActFn>>,
     waker: UnsafeCell<Option<Waker>>,
     storage: UnsafeCell<Storage>,
     /// The next free header, owned by the slab.
@@ -96,6 +99,7 @@ unsafe impl Send for Header {}
 
 impl Header {
     #[cfg(not(loom))]
+    #[expect(clippy::declare_interior_mutable_const, reason = "a value to copy into each place of the slab")]
     pub(crate) const EMPTY: Header = Header {
         state: AtomicU32::new(0),
         references: AtomicU32::new(0),

@@ -192,7 +192,7 @@ impl<H: Host> Worker<'_, H> {
     /// The next task: own ring, injector, other rings.
     fn next(&mut self) -> Option<Task> {
         self.turn = self.turn.wrapping_add(1);
-        let local = if self.turn % INJECTOR_FIRST == 0 {
+        let local = if self.turn.is_multiple_of(INJECTOR_FIRST) {
             self.pop_injector().or_else(|| self.pop_own())
         } else {
             self.pop_own().or_else(|| self.pop_injector())

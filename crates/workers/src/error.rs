@@ -214,7 +214,6 @@ impl SendError {
     }
 
     /// The message as it was given.
-    #[must_use]
     pub fn into_message(self) -> Message {
         *self.message
     }
