@@ -118,10 +118,20 @@ impl<H: Host> Core<H> {
     /// The loop of worker `me`. Entered with an empty JS stack; returns when the thread must do something else.
     pub(crate) fn run(&self, me: usize) -> Leave {
         let before = H::set_seat(Some(Seat { core: self, worker: me }));
-        let leave =
-            Worker { core: self, me, searching: false, turn: 0, random: seed(me), tally: Tally::default() }.work();
+        let leave = Worker::new(self, me).work();
         H::set_seat(before);
         leave
+    }
+
+    /// Runs worker `me` from the moment it has announced sleep: `meanwhile` happens, then it wakes up. For models whose race begins in
+    /// this state, so that they need not search for it.
+    #[cfg(all(test, loom))]
+    pub(crate) fn run_woken(&self, me: usize, meanwhile: impl FnOnce()) -> Leave {
+        let mut worker = Worker::new(self, me);
+        self.idle.announce_sleep(me, false);
+        meanwhile();
+        worker.end_sleep();
+        worker.work()
     }
 
     /// Tells every worker to stop when nothing is queued any more.
@@ -146,7 +156,11 @@ struct Worker<'a, H: Host> {
 /// Counters are published this often, and before every sleep.
 const PUBLISH_EVERY: u64 = 64;
 
-impl<H: Host> Worker<'_, H> {
+impl<'a, H: Host> Worker<'a, H> {
+    fn new(core: &'a Core<H>, me: usize) -> Self {
+        Worker { core, me, searching: false, turn: 0, random: seed(me), tally: Tally::default() }
+    }
+
     fn work(mut self) -> Leave {
         let word = self.core.host.word(self.me);
         let leave = loop {

@@ -198,6 +198,29 @@ fn js_and_push_together() {
     });
 }
 
+/// Race 8 from the state in which it matters: worker 0, which this thread plays, has announced sleep; it gets a message, and is claimed for
+/// a task. It must leave for the message and give the task to the other worker (M2), and must not stay marked as a searcher while
+/// it is away, or the next task wakes nobody (M14).
+#[test]
+fn claimed_then_leaves() {
+    model(|| {
+        let pool = pool(2);
+        let (count, task) = counter();
+        let other = start(&pool, 1);
+        let left = pool.run_woken(0, || {
+            pool.host().word(0).message_posted();
+            pool.submit(task());
+        });
+        assert_eq!(left, Leave::Messages);
+        // The message's handler waits for both tasks.
+        wait_for(&count, 1);
+        pool.submit(task());
+        wait_for(&count, 2);
+        pool.close();
+        other.join().unwrap();
+    });
+}
+
 /// Races 10, 11, 32: two tasks for two sleeping workers, and the first needs the second. The second push sees a searcher and wakes nobody;
 /// that searcher takes the first task, and must chain (M5), or both wait for ever.
 #[test]
