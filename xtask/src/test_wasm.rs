@@ -43,6 +43,7 @@ const TESTS: &[(&str, Kind)] = &[
     ("primitives", Kind::Usual),
     ("script_not_found", Kind::Usual),
     ("start_timeout", Kind::Usual),
+    ("start_late", Kind::Usual),
     ("panic_abort", Kind::Usual),
     ("no_shared_array_buffer", Kind::Usual),
     ("not_isolated", Kind::NotIsolated),

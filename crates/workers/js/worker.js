@@ -16,8 +16,9 @@ const READY = 2; //   worker to main: [..]
 const FAILED = 3; //  worker to main: [.., text]
 const DEAD = 4; //    worker to main: [.., text]
 
-// Phases of a start, as `status.rs` numbers them. The worker stores them in shared memory, so that a time-out can say how
-// far the worker came even if it never answers.
+// Phases of a start, as `status.rs` numbers them. The worker steps through them in shared memory, so that a time-out can say
+// how far it came even if it never answers; a worker that was given up meanwhile finds another phase there, and stops.
+const CREATED = 0;
 const SCRIPT_RAN = 1;
 const GLUE_LOADED = 2;
 const INSTANTIATED = 3;
@@ -150,12 +151,15 @@ function serve() {
   const start = async (settings) => {
     const { url, module, memory, id, stack, ports } = settings;
     phase = new Int32Array(memory.buffer, settings.phase, 1);
-    Atomics.store(phase, 0, SCRIPT_RAN);
+    const step = (from, to) => {
+      if (Atomics.compareExchange(phase, 0, from, to) !== from) throw new Error('given up before it was up');
+    };
     try {
+      step(CREATED, SCRIPT_RAN);
       const loaded = await import(/* webpackIgnore: true */ /* @vite-ignore */ url);
-      Atomics.store(phase, 0, GLUE_LOADED);
+      step(SCRIPT_RAN, GLUE_LOADED);
       loaded.initSync({ module, memory, thread_stack_size: stack });
-      Atomics.store(phase, 0, INSTANTIATED);
+      step(GLUE_LOADED, INSTANTIATED);
       const loop = new MessageChannel();
       const links = ports.slice();
       links[0] = self;

@@ -259,11 +259,17 @@ fn settle(change: impl FnOnce(&mut Starting)) {
 /// A worker that has not started never will.
 fn fail(id: ThreadId, cause: StartCause) {
     let thread = thread_to_be(id);
-    let reached = thread.status.load();
-    if reached.is_lost() {
-        return;
+    let mut reached = thread.status.load();
+    loop {
+        // One that is up, and whose report is still under way, is in time.
+        if reached.is_lost() || (reached == Status::Ready && matches!(cause, StartCause::TimedOut { .. })) {
+            return;
+        }
+        match thread.status.step(reached, Status::Failed) {
+            Ok(()) => break,
+            Err(further) => reached = further,
+        }
     }
-    thread.status.store(Status::Failed);
     // What waits for it is dropped, which tells whoever waits for an answer.
     drop(thread.inbox.clear());
     settle(|starting| {
@@ -274,7 +280,7 @@ fn fail(id: ThreadId, cause: StartCause) {
 /// A worker that trapped handles nothing any more.
 fn bury(id: ThreadId, text: &str) {
     let thread = thread_to_be(id);
-    thread.status.store(Status::Dead);
+    thread.status.bury();
     drop(thread.inbox.clear());
     web_sys::console::error_1(&format!("weblane: {id} has died ({text}); what it was running is lost").into());
 }
@@ -304,12 +310,16 @@ pub async fn ready() -> Result<(), StartError> {
         if !is_main_thread() {
             return Poll::Ready(Err(not_started(StartCause::NotMainThread)));
         }
+        // Cloned outside the borrow: a waker's code is anybody's.
+        let waker = context.waker().clone();
         STARTING.with_borrow_mut(|starting| match starting {
             None => Poll::Ready(Err(not_started(StartCause::NotInitialised))),
             Some(Starting { failure: Some(failure), .. }) => Poll::Ready(Err(failure.clone())),
             Some(starting) if starting.up.iter().all(|up| *up) => Poll::Ready(Ok(())),
             Some(starting) => {
-                starting.waiting.push(context.waker().clone());
+                if !starting.waiting.iter().any(|waiting| waiting.will_wake(&waker)) {
+                    starting.waiting.push(waker.clone());
+                }
                 Poll::Pending
             }
         })
@@ -334,12 +344,8 @@ pub fn __weblane_start(id: u32, links: Vec<JsValue>, die: &JsValue) -> Result<()
     if let Some(on_init) = &manager.on_init {
         on_init(id);
     }
-    let status = &thread_to_be(id).status;
-    if status.load().is_lost() {
-        return Err(JsError::new("this worker came up after its start time-out, and is not used"));
-    }
-    status.store(Status::Ready);
-    Ok(())
+    let step = thread_to_be(id).status.step(Status::Instantiated, Status::Ready);
+    step.map_err(|_| JsError::new("given up before it was up"))
 }
 
 /// Runs one message on the calling worker. Called by `worker.js`.

@@ -68,17 +68,26 @@ impl StatusWord {
     }
 
     pub(crate) fn load(&self) -> Status {
-        // Acquire: pairs with the Release in `store` (and with `Atomics.store` in worker.js), so that who sees `Ready` sees what
+        // Acquire: pairs with the Release in `step` (and with the `Atomics` in worker.js), so that who sees `Ready` sees what
         // `on_init` wrote.
         Status::from_raw(self.0.load(Ordering::Acquire))
     }
 
-    pub(crate) fn store(&self, status: Status) {
-        // Release: pairs with the Acquire in `load`.
-        self.0.store(status as u32, Ordering::Release);
+    /// Steps from one status to another, unless somebody else has stepped meanwhile: the worker to `Ready`, or the main thread,
+    /// which gives it up. Returns the status that was there if it was not `from`.
+    pub(crate) fn step(&self, from: Status, to: Status) -> Result<(), Status> {
+        // AcqRel: Release pairs with the Acquire in `load`; Acquire, on both outcomes, with the Release of who stepped before.
+        let step = self.0.compare_exchange(from as u32, to as u32, Ordering::AcqRel, Ordering::Acquire);
+        step.map(drop).map_err(Status::from_raw)
     }
 
-    /// The address, for `Atomics.store` in the worker's script.
+    /// The worker handles nothing any more, whatever it was before.
+    pub(crate) fn bury(&self) {
+        // AcqRel: as in `step`.
+        self.0.swap(Status::Dead as u32, Ordering::AcqRel);
+    }
+
+    /// The address, for the `Atomics` in the worker's script.
     pub(crate) fn address(&self) -> usize {
         self.0.as_ptr() as usize
     }
@@ -89,19 +98,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_status_survives_its_word() {
+    fn a_worker_steps_down_the_list_and_one_that_was_given_up_stays_so() {
         let word = StatusWord::new();
-        for status in [
+        let steps = [
             Status::Created,
             Status::ScriptRan,
             Status::GlueLoaded,
             Status::Instantiated,
             Status::Ready,
             Status::Failed,
-            Status::Dead,
-        ] {
-            word.store(status);
-            assert_eq!(word.load(), status);
+        ];
+        for step in steps.windows(2) {
+            assert_eq!(word.step(step[0], step[1]), Ok(()));
+            assert_eq!(word.load(), step[1]);
         }
+        assert_eq!(word.step(Status::Instantiated, Status::Ready), Err(Status::Failed));
+        assert!(word.load().is_lost());
+        word.bury();
+        assert_eq!(word.load(), Status::Dead);
     }
 }

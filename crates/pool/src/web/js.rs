@@ -258,16 +258,17 @@ impl Future for JsHandle {
     type Output = Result<JsValue, JsError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let here = self.place.with(|reply| match reply {
-            Reply::Here(_) => true,
+        // Wakers are cloned and dropped outside the table's borrow: theirs is any code, which may use other handles.
+        let mut waker = Some(context.waker().clone());
+        let before = self.place.with(|reply| match reply {
+            Reply::Here(_) => None,
             Reply::Open | Reply::Awaited(_) => {
-                *reply = Reply::Awaited(context.waker().clone());
-                false
+                waker.take().map(|waker| core::mem::replace(reply, Reply::Awaited(waker)))
             }
         });
-        match here {
-            Some(false) => Poll::Pending,
-            Some(true) => match self.place.close() {
+        match before {
+            Some(Some(_open)) => Poll::Pending,
+            Some(None) => match self.place.close() {
                 Some(Reply::Here(result)) => Poll::Ready(result),
                 _ => Poll::Ready(Err(JsError::Lost)),
             },
