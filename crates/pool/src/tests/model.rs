@@ -221,22 +221,25 @@ fn claimed_then_leaves() {
     });
 }
 
-/// Races 10, 11, 32: two tasks for two sleeping workers, and the first needs the second. The second push sees a searcher and wakes nobody;
-/// that searcher takes the first task, and must chain (M5), or both wait for ever.
+/// Races 10, 11, 32: two tasks for two sleeping workers, and the first needs the second. The second push sees a searcher, worker 0, which this
+/// thread plays, and wakes nobody. That searcher takes the first task, and must chain (M5), or both wait for ever.
 #[test]
-fn two_pushes_one_searcher() {
-    model_of_two_workers(|| {
+fn last_searcher_chains() {
+    model(|| {
         let pool = pool(2);
-        let workers = [start(&pool, 0), start(&pool, 1)];
         let (count, task) = counter();
-        let inner = Arc::clone(&count);
-        pool.submit(Task::new(move || wait_for(&inner, 1)));
-        pool.submit(task());
-        wait_for(&count, 1);
-        pool.close();
-        for worker in workers {
-            worker.join().unwrap();
-        }
+        let other = start(&pool, 1);
+        let left = pool.run_woken(0, || {
+            let (core, inner) = (Arc::clone(&pool), Arc::clone(&count));
+            pool.submit(Task::new(move || {
+                wait_for(&inner, 1);
+                core.close();
+            }));
+            pool.submit(task());
+        });
+        assert_eq!(left, Leave::Stop);
+        other.join().unwrap();
+        assert_eq!(count.load(Ordering::Relaxed), 1);
     });
 }
 
