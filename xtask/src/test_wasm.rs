@@ -68,7 +68,8 @@ pub(crate) fn suites(tally: &mut Tally, only: Option<&str>) -> kit::Result<()> {
     }
     let commands = chosen().map(|(name, kind)| {
         let mut test = runner.cargo(&compiler, *kind);
-        test.args(["--test", name]);
+        // What a test reports, such as a latency, is shown also when it passes.
+        test.args(["--test", name, "--", "--nocapture"]);
         if *kind == Kind::NotIsolated {
             test.env("WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION", "1");
         }
