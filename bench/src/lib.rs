@@ -3,8 +3,9 @@
 //! A figure by itself says little on a shared machine; the ratios of one run do. Every contender is warmed before the first
 //! round; the result is the median of the rounds, with the least and the most.
 
-mod rings;
+mod deque;
 mod sleep;
+mod spsc;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
 
@@ -51,10 +52,19 @@ fn side_by_side(metric: &'static str, mut contenders: Vec<Contender<'_>>) -> Vec
     contenders.into_iter().zip(figures).map(row).collect()
 }
 
-/// Everything, on a thread that may block; `pool` has at least two workers.
-pub fn run(pool: &ThreadPool, clock: Clock) -> Vec<Row> {
-    let mut rows = rings::rows(clock);
-    rows.extend(sleep::rows(pool, clock));
+/// The groups of metrics.
+pub const GROUPS: [&str; 3] = ["deque", "spsc", "sleep"];
+
+/// One group of metrics or, with `None`, all; on a thread that may block. `pool` has at least two workers.
+pub fn run(pool: &ThreadPool, clock: Clock, only: Option<&str>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for group in GROUPS.into_iter().filter(|group| only.is_none_or(|only| only == *group)) {
+        rows.extend(match group {
+            "deque" => deque::rows(clock),
+            "spsc" => spsc::rows(pool, clock),
+            _ => sleep::rows(pool, clock),
+        });
+    }
     rows
 }
 

@@ -16,6 +16,12 @@ pub(crate) fn command() -> Command {
     Command::new("bench")
         .about("Measures Weblane beside its peers, in one run, and prints ratios")
         .arg(
+            Arg::new("group")
+                .value_name("GROUP")
+                .value_parser(PossibleValuesParser::new(["deque", "spsc", "sleep"]))
+                .help("Only this group of metrics"),
+        )
+        .arg(
             Arg::new("engine")
                 .long("engine")
                 .value_name("ENGINE")
@@ -34,26 +40,29 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     let engine = arguments.get_one::<String>("engine").map_or("native", String::as_str);
-    let lines = if engine == "native" { native()? } else { in_browser()? };
+    let only = arguments.get_one::<String>("group").map(String::as_str);
+    let lines = if engine == "native" { native(only)? } else { in_browser(only)? };
     if let Some(file) = arguments.get_one::<PathBuf>("json") {
         fs::write(file, &lines)?;
     }
     print_table(&lines)
 }
 
-fn native() -> kit::Result<String> {
+fn native(only: Option<&str>) -> kit::Result<String> {
     say("building and running the benchmark natively");
-    output(cargo().args(["run", "--quiet", "--release", "--package", "weblane-bench", "--bin", "weblane-bench-native"]))
+    let mut run = cargo();
+    run.args(["run", "--quiet", "--release", "--package", "weblane-bench", "--bin", "weblane-bench-native", "--"]);
+    output(run.args(only))
 }
 
-fn in_browser() -> kit::Result<String> {
+fn in_browser(only: Option<&str>) -> kit::Result<String> {
     let (compiler, browser) = (compiler::get()?, browser::get()?);
     let folder = target().join("bench");
     web::module(&compiler, &root().join("Cargo.toml"), "weblane-bench", &folder, "bench")?;
     fs::copy(root().join("bench/page/index.html"), folder.join("index.html"))?;
     let serving = server::serve(&folder, 0)?;
     let session = Session::start(&browser, 800, 600)?;
-    session.open(&serving.url)?;
+    session.open(&only.map_or_else(|| serving.url.clone(), |only| format!("{}?only={only}", serving.url)))?;
     say(format!("running the benchmark in {}", browser.engine));
     let script = "return globalThis.weblaneBench ? JSON.stringify(globalThis.weblaneBench) : null;";
     let answer = session.wait_for("the benchmark", script, Duration::from_secs(600))?;

@@ -1,4 +1,4 @@
-//! The benchmark on this machine: prints lines of JSON.
+//! The benchmark on this machine: prints lines of JSON. Its argument is one group, or none for all.
 
 #[cfg(not(target_arch = "wasm32"))]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -9,7 +9,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let clock = || START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3;
     let pool = weblane_pool::ThreadPool::with_threads(2)?;
     let inner = pool.clone();
-    let rows = pool.spawn(move || weblane_bench::run(&inner, clock)).join()?;
+    let only = std::env::args().nth(1);
+    let rows = pool.spawn(move || weblane_bench::run(&inner, clock, only.as_deref())).join()?;
     println!("{}", weblane_bench::json("native", &rows));
     Ok(())
 }

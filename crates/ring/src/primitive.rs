@@ -1,11 +1,17 @@
 //! The atomics and cells of this crate: `core`'s, or loom's when a model runs the code.
 
+use core::sync::atomic::Ordering;
+
 #[cfg(loom)]
 pub(crate) use crate::model_atomic::{AtomicU32, AtomicU64};
+#[cfg(all(not(loom), feature = "alloc"))]
+pub(crate) use alloc::sync::Arc;
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64};
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;
+#[cfg(all(loom, feature = "alloc"))]
+pub(crate) use loom::sync::Arc;
 
 /// `core`'s `UnsafeCell` with loom's interface, so that models see every access.
 #[cfg(not(loom))]
@@ -30,3 +36,14 @@ impl<T> UnsafeCell<T> {
 /// lines can be that long.
 #[repr(align(128))]
 pub(crate) struct Padded<T>(pub(crate) T);
+
+/// Stores a position that only the calling thread changes, with Release.
+///
+/// By a swap on wasm: there an atomic store costs 16 ns in Firefox and a swap 2 ns.
+pub(crate) fn publish(word: &AtomicU32, value: u32) {
+    if cfg!(target_arch = "wasm32") {
+        word.swap(value, Ordering::Release);
+    } else {
+        word.store(value, Ordering::Release);
+    }
+}

@@ -7,37 +7,12 @@
 #![cfg(loom)]
 #![allow(missing_docs, reason = "tests")]
 
-use std::collections::BTreeSet;
-use std::sync::Mutex as RealMutex;
+mod model;
 
 use loom::sync::Arc;
 use loom::thread;
-
+use model::{Met, model};
 use weblane_ring::steal::{Ring, Steal};
-
-/// What the executions of a model have met.
-#[derive(Clone, Default)]
-struct Met(std::sync::Arc<RealMutex<BTreeSet<&'static str>>>);
-
-impl Met {
-    fn note(&self, what: &'static str) {
-        self.0.lock().unwrap().insert(what);
-    }
-
-    fn all(&self, expected: &[&'static str]) {
-        let met = self.0.lock().unwrap();
-        for what in expected {
-            assert!(met.contains(what), "no execution met {what:?}, only {met:?}");
-        }
-    }
-}
-
-/// Every interleaving with up to `LOOM_MAX_PREEMPTIONS` preemptions, 2 unless set.
-fn model(check: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(2));
-    builder.check(check);
-}
 
 type Value = Box<u32>;
 

@@ -2,27 +2,18 @@
 #![cfg(not(loom))]
 #![allow(missing_docs, reason = "tests")]
 
+mod common;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 
+use common::Random;
 use weblane_ring::steal::{Ring, Steal};
 
 /// Where positions begin: at zero, and next to the wrap of each of the two numbers (race 30).
 const STARTS: [(u32, u32); 4] = [(0, 0), (u32::MAX - 2, 0), (7, u32::MAX - 2), (u32::MAX, u32::MAX)];
-
-/// Marsaglia's xorshift32: the same sequence in every run.
-struct Random(u32);
-
-impl Random {
-    fn below(&mut self, bound: u32) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        self.0 % bound
-    }
-}
 
 /// One thread does everything in random order; a deque tells what must come out.
 fn against_a_deque<const N: usize>(head: u32, pops: u32, seed: u32) {
@@ -30,7 +21,7 @@ fn against_a_deque<const N: usize>(head: u32, pops: u32, seed: u32) {
     let (mut owner, stealer) = ring.split();
     let (mut thief, _) = other.split();
     let (mut model, mut stolen) = (VecDeque::new(), VecDeque::new());
-    let (mut random, mut reached_full) = (Random(seed), false);
+    let (mut random, mut reached_full) = (Random::new(seed), false);
     for value in 0..20_000 {
         // Times of filling and times of emptying take turns, so that also a large ring is full at times.
         match random.below(if value % 2000 < 1000 { 60 } else { 12 }) {
@@ -203,7 +194,7 @@ fn race_24_stress_with_thieves() {
                     }
                 });
             }
-            let mut random = Random(9);
+            let mut random = Random::new(9);
             for value in 0..VALUES {
                 let mut wide = Wide::new(value);
                 while let Err(back) = owner.push(wide) {

@@ -65,12 +65,7 @@ impl<'a, T, const N: usize> Owner<'a, T, N> {
         let pushes = self.ring.private.pushes.get().wrapping_add(count);
         self.ring.private.pushes.set(pushes);
         // Release: pairs with the Acquire in `Stealer::claim`; who sees the number sees the values.
-        if cfg!(target_arch = "wasm32") {
-            // An atomic store costs 16 ns in Firefox, a swap 2 ns.
-            self.ring.pushes.0.swap(pushes, Ordering::Release);
-        } else {
-            self.ring.pushes.0.store(pushes, Ordering::Release);
-        }
+        crate::primitive::publish(&self.ring.pushes.0, pushes);
     }
 
     /// Free slots that the owner knows of.

@@ -2,11 +2,11 @@
 
 use core::cell::Cell;
 use core::fmt;
-use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
 
 use super::{Owner, Stealer};
-use crate::primitive::{AtomicU32, AtomicU64, Padded, UnsafeCell};
+use crate::primitive::{AtomicU32, AtomicU64, Padded};
+use crate::slot::{Slot, empty_slots};
 
 /// `packed` as it was at some instant.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ pub struct Ring<T, const N: usize> {
     pub(super) thief: Padded<AtomicU32>,
     pub(super) pushes: Padded<AtomicU32>,
     pub(super) private: Private,
-    slots: [UnsafeCell<MaybeUninit<T>>; N],
+    slots: [Slot<T>; N],
 }
 
 // SAFETY: values move between threads, one owner at a time (argument 1 of the module's essay), so `T: Send` is enough. The plain cells
@@ -107,49 +107,28 @@ impl<T, const N: usize> Ring<T, N> {
         N as u32 - 1
     };
 
-    /// An empty ring.
-    #[cfg(not(loom))]
-    #[must_use]
-    pub const fn new() -> Self {
-        Self::starting_at(0, 0)
-    }
-
-    /// An empty ring.
-    #[cfg(loom)]
-    #[must_use]
-    pub fn new() -> Self {
-        Self::starting_at(0, 0)
-    }
-
-    /// An empty ring after `head` pops at the old end and `pops` at the young one: for tests of the wrap.
-    #[doc(hidden)]
-    #[cfg(not(loom))]
-    #[must_use]
-    pub const fn starting_at(head: u32, pops: u32) -> Self {
-        let _ = Self::MASK;
-        let pushes = head.wrapping_add(pops);
-        Ring {
-            packed: Padded(AtomicU64::new(Packed::new(pops, head).0)),
-            thief: Padded(AtomicU32::new(FREE)),
-            pushes: Padded(AtomicU32::new(pushes)),
-            private: Private { pushes: Cell::new(pushes), pops: Cell::new(pops), reclaimed: Cell::new(head) },
-            slots: [const { UnsafeCell::new(MaybeUninit::uninit()) }; N],
+    not_const_in_models! {
+        /// An empty ring.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self::starting_at(0, 0)
         }
     }
 
-    /// An empty ring after `head` pops at the old end and `pops` at the young one: for tests of the wrap.
-    #[doc(hidden)]
-    #[cfg(loom)]
-    #[must_use]
-    pub fn starting_at(head: u32, pops: u32) -> Self {
-        let _ = Self::MASK;
-        let pushes = head.wrapping_add(pops);
-        Ring {
-            packed: Padded(AtomicU64::new(Packed::new(pops, head).0)),
-            thief: Padded(AtomicU32::new(FREE)),
-            pushes: Padded(AtomicU32::new(pushes)),
-            private: Private { pushes: Cell::new(pushes), pops: Cell::new(pops), reclaimed: Cell::new(head) },
-            slots: core::array::from_fn(|_| UnsafeCell::new(MaybeUninit::uninit())),
+    not_const_in_models! {
+        /// An empty ring after `head` pops at the old end and `pops` at the young one: for tests of the wrap.
+        #[doc(hidden)]
+        #[must_use]
+        pub const fn starting_at(head: u32, pops: u32) -> Self {
+            let _ = Self::MASK;
+            let pushes = head.wrapping_add(pops);
+            Ring {
+                packed: Padded(AtomicU64::new(Packed::new(pops, head).0)),
+                thief: Padded(AtomicU32::new(FREE)),
+                pushes: Padded(AtomicU32::new(pushes)),
+                private: Private { pushes: Cell::new(pushes), pops: Cell::new(pops), reclaimed: Cell::new(head) },
+                slots: empty_slots!(N, Slot::new()),
+            }
         }
     }
 
@@ -181,7 +160,7 @@ impl<T, const N: usize> Ring<T, N> {
         Stealer::new(self)
     }
 
-    fn slot(&self, position: u32) -> &UnsafeCell<MaybeUninit<T>> {
+    fn slot(&self, position: u32) -> &Slot<T> {
         &self.slots[(position & Self::MASK) as usize]
     }
 
@@ -191,22 +170,18 @@ impl<T, const N: usize> Ring<T, N> {
     ///
     /// The calling thread is the owner, and the slot is free: `position − reclaimed < N`.
     pub(super) unsafe fn write(&self, position: u32, value: T) {
-        self.slot(position).with_mut(|slot| {
-            // SAFETY: the slot is free, and nobody but the owner writes.
-            unsafe { (*slot).write(value) };
-        });
+        // SAFETY: the slot is free, and nobody but the owner writes.
+        unsafe { self.slot(position).write(value) };
     }
 
     /// Moves the value out of the slot of `position`.
     ///
     /// # Safety
     ///
-    /// The calling thread has claimed this position, and reads it this once.
+    /// The caller has claimed the position, and has not read it before.
     pub(super) unsafe fn read(&self, position: u32) -> T {
-        self.slot(position).with(|slot| {
-            // SAFETY: a claimed position was published, so a value is there; the claim gives it to the caller alone.
-            unsafe { (*slot).assume_init_read() }
-        })
+        // SAFETY: a claimed position was published, so a value is there; the claim gives it to the caller alone.
+        unsafe { self.slot(position).read() }
     }
 
     pub(super) fn load_packed(&self) -> Packed {
