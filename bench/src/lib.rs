@@ -4,6 +4,7 @@
 //! round; the result is the median of the rounds, with the least and the most.
 
 mod deque;
+mod mpmc;
 mod sleep;
 mod spsc;
 #[cfg(target_arch = "wasm32")]
@@ -53,14 +54,15 @@ fn side_by_side(metric: &'static str, mut contenders: Vec<Contender<'_>>) -> Vec
 }
 
 /// The groups of metrics.
-pub const GROUPS: [&str; 3] = ["deque", "spsc", "sleep"];
+pub const GROUPS: [&str; 4] = ["deque", "spsc", "mpmc", "sleep"];
 
-/// One group of metrics or, with `None`, all; on a thread that may block. `pool` has at least two workers.
+/// One group of metrics or, with `None`, all; on a thread that may block. `pool` has at least four workers.
 pub fn run(pool: &ThreadPool, clock: Clock, only: Option<&str>) -> Vec<Row> {
     let mut rows = Vec::new();
     for group in GROUPS.into_iter().filter(|group| only.is_none_or(|only| only == *group)) {
         rows.extend(match group {
             "deque" => deque::rows(clock),
+            "mpmc" => mpmc::rows(pool, clock),
             "spsc" => spsc::rows(pool, clock),
             _ => sleep::rows(pool, clock),
         });

@@ -11,10 +11,10 @@ fn clock() -> f64 {
     now.call0(&performance).ok().and_then(|value| value.as_f64()).unwrap_or(0.0)
 }
 
-/// Runs one group, or all, on two workers and returns lines of JSON.
+/// Runs one group, or all, on four workers and returns lines of JSON.
 #[wasm_bindgen(js_name = runBench)]
 pub async fn run_bench(engine: String, only: Option<String>) -> Result<String, JsError> {
-    let threads = init(Options::new().count(2).name("bench"))?;
+    let threads = init(Options::new().count(4).name("bench"))?;
     ready().await?;
     let pool = ThreadPool::new(threads)?;
     let inner = pool.clone();

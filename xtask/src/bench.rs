@@ -18,7 +18,7 @@ pub(crate) fn command() -> Command {
         .arg(
             Arg::new("group")
                 .value_name("GROUP")
-                .value_parser(PossibleValuesParser::new(["deque", "spsc", "sleep"]))
+                .value_parser(PossibleValuesParser::new(["deque", "spsc", "mpmc", "sleep"]))
                 .help("Only this group of metrics"),
         )
         .arg(

@@ -1,6 +1,6 @@
 //! `cargo xtask test-loom`: the models.
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::kit::{self, process::cargo, suite::Tally};
 
@@ -13,22 +13,30 @@ pub(crate) fn command() -> Command {
     Command::new("test-loom")
         .about("Runs the loom models of ring, futex, sync and pool")
         .arg(bound.help("Explores every interleaving with up to N preemptions"))
+        .arg(
+            Arg::new("long")
+                .long("long")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("preemptions")
+                .help("The same as --preemptions 3; takes hours"),
+        )
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     let mut tally = Tally::default();
-    suites(&mut tally, arguments.get_one("preemptions").copied().unwrap_or(2))?;
+    let preemptions = arguments.get_one("preemptions").copied().unwrap_or(2);
+    suites(&mut tally, if arguments.get_flag("long") { 3 } else { preemptions })?;
     tally.finish()
 }
 
 pub(crate) fn suites(tally: &mut Tally, preemptions: u8) -> kit::Result<()> {
-    // `--release`: models explore many states. Packages by themselves, so that each builds with its own features.
-    let model = |package: &str, what: &str| {
+    // `--release`: models explore many states. Packages by themselves, so that each builds with its own features. In folders of their own: a flag
+    // changes every crate, and would rebuild the others' each time.
+    let model = |package: &str, what: &str, flags: &str, folder: &str| {
         let mut test = cargo();
         test.args(["test", "--release", "--no-fail-fast", "--package", package, what]);
-        // In a folder of its own: the flag changes every crate, and would rebuild the others' each time.
-        test.arg("--target-dir").arg(kit::target().join("loom"));
-        test.env("RUSTFLAGS", "--cfg loom").env("LOOM_MAX_PREEMPTIONS", preemptions.to_string());
+        test.arg("--target-dir").arg(kit::target().join(folder));
+        test.env("RUSTFLAGS", flags).env("LOOM_MAX_PREEMPTIONS", preemptions.to_string());
         test
     };
     let packages = [
@@ -37,5 +45,7 @@ pub(crate) fn suites(tally: &mut Tally, preemptions: u8) -> kit::Result<()> {
         ("weblane-sync", "--tests"),
         ("weblane-pool", "--lib"),
     ];
-    tally.suite("loom", packages.map(|(package, what)| model(package, what)))
+    tally.suite("loom", packages.map(|(package, what)| model(package, what, "--cfg loom", "loom")))?;
+    // The rings as they are on wasm, where every load reads the newest value and no fences are emitted.
+    tally.suite("loom-sc", [model("weblane-ring", "--tests", "--cfg loom --cfg weblane_sc", "loom-sc")])
 }

@@ -21,6 +21,11 @@ pub(crate) fn suites(tally: &mut Tally) -> kit::Result<()> {
         test.args(["--package", &format!("weblane-{package}")]);
     }
     tally.suite("native", [test])?;
+    // The rings as they are on targets without 64-bit atomics. In a folder of its own, as everything that changes flags.
+    let mut narrow = cargo();
+    narrow.args(["test", "--package", "weblane-ring", "--lib", "--test", "mpmc"]);
+    narrow.arg("--target-dir").arg(kit::target().join("narrow")).env("RUSTFLAGS", "--cfg weblane_narrow");
+    tally.suite("narrow", [narrow])?;
     let mut own = cargo();
     own.args(["test", "--package", "xtask"]);
     tally.suite("xtask", [own])

@@ -7,7 +7,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     static START: OnceLock<Instant> = OnceLock::new();
     let clock = || START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3;
-    let pool = weblane_pool::ThreadPool::with_threads(2)?;
+    let pool = weblane_pool::ThreadPool::with_threads(4)?;
     let inner = pool.clone();
     let only = std::env::args().nth(1);
     let rows = pool.spawn(move || weblane_bench::run(&inner, clock, only.as_deref())).join()?;

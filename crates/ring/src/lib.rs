@@ -19,10 +19,14 @@ macro_rules! not_const_in_models {
 mod ends;
 #[cfg(loom)]
 mod model_atomic;
+pub mod mpmc;
 mod primitive;
 mod slot;
 pub mod spsc;
 pub mod steal;
+mod storage;
+
+pub use storage::{CapacityError, Storage};
 
 /// Whether this build is for loom models, where nothing works outside a model. For doc tests, which cannot ask `cfg`.
 #[doc(hidden)]

@@ -29,6 +29,13 @@ macro_rules! atomic {
                 }
             }
 
+            /// With `--cfg weblane_sc` a load reads the newest value, as every load on wasm does: it is a read-modify-write then.
+            #[cfg(weblane_sc)]
+            pub(crate) fn load(&self, _: Ordering) -> $value {
+                self.value.fetch_add(0, Ordering::AcqRel)
+            }
+
+            #[cfg(not(weblane_sc))]
             pub(crate) fn load(&self, order: Ordering) -> $value {
                 self.companion.fetch_or(false, Ordering::Relaxed);
                 self.value.load(order)

@@ -116,7 +116,7 @@ fn against_a_deque((mut producer, mut consumer): (Producer<'_, u32>, Consumer<'_
                     first.iter_mut().chain(second).for_each(|value| *value ^= 1);
                     model.iter_mut().take(count).for_each(|value| *value ^= 1);
                     let taken = random.below(count as u32 + 1) as usize;
-                    if taken % 2 == 0 {
+                    if taken.is_multiple_of(2) {
                         chunk.commit(taken);
                         model.drain(..taken);
                     } else {
@@ -159,9 +159,9 @@ fn capacities_that_cannot_be_are_refused() {
         assert_eq!(error.asked(), count);
         assert!(error.to_string().contains("power of two"), "{error}");
     }
-    for capacity in [0, (1 << 31) + 1] {
+    for capacity in [0, (1 << 30) + 1] {
         let panic = catch_unwind(|| channel::<u8>(capacity)).expect_err("refused");
-        assert!(panic.downcast_ref::<String>().is_some_and(|text| text.contains("1 to 2^31")));
+        assert!(panic.downcast_ref::<String>().is_some_and(|text| text.contains("1 to 2^30")));
     }
 }
 

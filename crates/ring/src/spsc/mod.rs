@@ -49,41 +49,9 @@ mod producer;
 mod ring;
 pub mod stream;
 
-use core::fmt;
-
+pub use crate::storage::CapacityError;
 pub use consumer::Consumer;
 pub use producer::Producer;
 #[cfg(feature = "alloc")]
 pub use ring::channel;
 pub use ring::{BorrowedRing, Ring, Slot};
-
-/// The most values that any ring holds.
-const MOST: usize = 1 << 31;
-
-/// A capacity that a ring cannot have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CapacityError {
-    asked: usize,
-    power_of_two: bool,
-}
-
-impl CapacityError {
-    const fn new(asked: usize, power_of_two: bool) -> CapacityError {
-        CapacityError { asked, power_of_two }
-    }
-
-    /// The capacity that was asked for.
-    #[must_use]
-    pub fn asked(&self) -> usize {
-        self.asked
-    }
-}
-
-impl fmt::Display for CapacityError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rule = if self.power_of_two { "a power of two, at most 2^31" } else { "1 to 2^31" };
-        write!(f, "a ring cannot have {} slots; take {rule}", self.asked)
-    }
-}
-
-impl core::error::Error for CapacityError {}

@@ -7,12 +7,13 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
-use super::{CapacityError, Consumer, MOST, Producer};
+use super::{CapacityError, Consumer, Producer};
 use crate::ends::{End, Ends};
 #[cfg(feature = "alloc")]
 use crate::primitive::Arc;
 use crate::primitive::{AtomicU32, UnsafeCell, publish};
 use crate::slot::{self, empty_slots};
+use crate::storage::Storage;
 
 /// The flag of a slot that is the producer's.
 const EMPTY: u32 = 0;
@@ -108,18 +109,18 @@ struct Shared {
 }
 
 /// A ring over any storage.
-struct Raw<T, S: AsRef<[Slot<T>]>> {
+struct Raw<T, S: Storage<Slot<T>>> {
     shared: Shared,
     slots: S,
     _values: PhantomData<T>,
 }
 
 // SAFETY: `ends` gives out one producer and one consumer at a time, which guard the cells and share the slots by their flags.
-unsafe impl<T: Send, S: AsRef<[Slot<T>]>> Sync for Raw<T, S> {}
+unsafe impl<T: Send, S: Storage<Slot<T>>> Sync for Raw<T, S> {}
 // SAFETY: a ring that is moved has no ends, and takes its values along.
-unsafe impl<T: Send, S: AsRef<[Slot<T>]>> Send for Raw<T, S> {}
+unsafe impl<T: Send, S: Storage<Slot<T>>> Send for Raw<T, S> {}
 
-impl<T, S: AsRef<[Slot<T>]>> Raw<T, S> {
+impl<T, S: Storage<Slot<T>>> Raw<T, S> {
     not_const_in_models! {
         const fn new(slots: S) -> Self {
             let shared = Shared { ends: Ends::none(), producer_at: UnsafeCell::new(0), consumer_at: UnsafeCell::new(0) };
@@ -130,7 +131,7 @@ impl<T, S: AsRef<[Slot<T>]>> Raw<T, S> {
     fn ends(&self) -> Option<(Producer<'_, T>, Consumer<'_, T>)> {
         let link = || Link {
             shared: NonNull::from(&self.shared),
-            slots: NonNull::from(self.slots.as_ref()),
+            slots: NonNull::from(self.slots.slots()),
             #[cfg(feature = "alloc")]
             _heap: None,
             _ring: PhantomData,
@@ -142,7 +143,7 @@ impl<T, S: AsRef<[Slot<T>]>> Raw<T, S> {
         let Shared { ends, producer_at, consumer_at } = &mut self.shared;
         // The borrow says that earlier ends are gone; one that was leaked has not said where it stopped, so the ring starts anew.
         if !ends.gone(End::Producer) | ends.settle(End::Consumer) {
-            for slot in self.slots.as_ref().iter().filter(|slot| slot.is_full()) {
+            for slot in self.slots.slots().iter().filter(|slot| slot.is_full()) {
                 // SAFETY: no end exists, and the slot is full.
                 drop(unsafe { slot.take() });
             }
@@ -184,7 +185,7 @@ impl<T, S: AsRef<[Slot<T>]>> Raw<T, S> {
 pub struct Ring<T, const N: usize>(Raw<T, [Slot<T>; N]>);
 
 impl<T, const N: usize> Ring<T, N> {
-    const CAPACITY: () = assert!(N > 0 && N <= MOST, "the capacity of a ring is 1 to 2^31");
+    const CAPACITY: () = assert!(CapacityError::check(N, false).is_ok(), "the capacity of a ring is 1 to 2^30");
 
     not_const_in_models! {
         /// An empty ring.
@@ -234,24 +235,22 @@ impl<T, const N: usize> fmt::Debug for Ring<T, N> {
 /// use weblane_ring::spsc::{BorrowedRing, Slot};
 ///
 /// let mut storage = [const { Slot::<u64>::new() }; 48];
-/// let mut ring = BorrowedRing::new(&mut storage).expect("1 to 2^31 slots");
+/// let mut ring = BorrowedRing::new(&mut storage).expect("1 to 2^30 slots");
 /// let (mut producer, mut consumer) = ring.split();
 /// producer.push(5).expect("there is room");
 /// assert_eq!(consumer.pop(), Some(5));
 /// # }
 /// ```
-pub struct BorrowedRing<'s, T>(Raw<T, &'s [Slot<T>]>);
+pub struct BorrowedRing<'s, T>(Raw<T, &'s mut [Slot<T>]>);
 
 impl<'s, T> BorrowedRing<'s, T> {
     /// A ring over these slots. Values that an earlier ring has left in them are dropped.
     ///
     /// # Errors
     ///
-    /// [`CapacityError`] if there are none, or more than 2^31.
+    /// [`CapacityError`] if there are none, or more than 2^30.
     pub fn new(storage: &'s mut [Slot<T>]) -> Result<Self, CapacityError> {
-        if !(1..=MOST).contains(&storage.len()) {
-            return Err(CapacityError::new(storage.len(), false));
-        }
+        CapacityError::check(storage.len(), false)?;
         storage.fill_with(Slot::new);
         Ok(BorrowedRing(Raw::new(storage)))
     }
@@ -285,7 +284,7 @@ impl<T> fmt::Debug for BorrowedRing<'_, T> {
 ///
 /// # Panics
 ///
-/// If the capacity is 0 or more than 2^31; the message is [`CapacityError`]'s.
+/// If the capacity is 0 or more than 2^30; the message is [`CapacityError`]'s.
 ///
 /// # Examples
 ///
@@ -302,9 +301,7 @@ impl<T> fmt::Debug for BorrowedRing<'_, T> {
 #[cfg(feature = "alloc")]
 #[must_use]
 pub fn channel<T>(capacity: usize) -> (Producer<'static, T>, Consumer<'static, T>) {
-    if !(1..=MOST).contains(&capacity) {
-        panic!("{}", CapacityError::new(capacity, false));
-    }
+    CapacityError::require(CapacityError::check(capacity, false));
     let heap = Arc::new(Heap(Raw::new((0..capacity).map(|_| Slot::new()).collect())));
     let reserved = heap.0.shared.ends.reserve();
     debug_assert!(reserved, "nobody else knows the ring");

@@ -12,10 +12,10 @@ use super::{Consumer, Producer};
 #[cfg(feature = "alloc")]
 use crate::primitive::Arc;
 use crate::slot::{Slot, empty_slots};
-use crate::spsc::{CapacityError, MOST};
+use crate::storage::{CapacityError, Storage};
 
 /// A ring over any storage.
-pub(super) struct Raw<T, S: AsRef<[Slot<T>]>> {
+pub(super) struct Raw<T, S: Storage<Slot<T>>> {
     pub(super) shared: Shared,
     /// A power of two of them.
     pub(super) slots: S,
@@ -24,11 +24,11 @@ pub(super) struct Raw<T, S: AsRef<[Slot<T>]>> {
 
 // SAFETY: `ends` gives out one producer and one consumer at a time, and values move between their threads: `T: Send` is enough. The storage is
 // this ring's alone.
-unsafe impl<T: Send, S: AsRef<[Slot<T>]>> Sync for Raw<T, S> {}
+unsafe impl<T: Send, S: Storage<Slot<T>>> Sync for Raw<T, S> {}
 // SAFETY: a ring that is moved has no ends, and takes its values along.
-unsafe impl<T: Send, S: AsRef<[Slot<T>]>> Send for Raw<T, S> {}
+unsafe impl<T: Send, S: Storage<Slot<T>>> Send for Raw<T, S> {}
 
-impl<T, S: AsRef<[Slot<T>]>> Raw<T, S> {
+impl<T, S: Storage<Slot<T>>> Raw<T, S> {
     not_const_in_models! {
         const fn starting_at(position: u32, slots: S) -> Self {
             Raw { shared: Shared::starting_at(position), slots, _values: PhantomData }
@@ -45,17 +45,17 @@ impl<T, S: AsRef<[Slot<T>]>> Raw<T, S> {
 
     fn ends(&self) -> Option<(Producer<'_, T>, Consumer<'_, T>)> {
         self.shared.ends.reserve().then(|| {
-            let link = || Link::borrowed(&self.shared, self.slots.as_ref());
+            let link = || Link::borrowed(&self.shared, self.slots.slots());
             // SAFETY: the ends were just reserved, and all that earlier ones did happens before.
             unsafe { (Producer::new(link()), Consumer::new(link())) }
         })
     }
 }
 
-impl<T, S: AsRef<[Slot<T>]>> Drop for Raw<T, S> {
+impl<T, S: Storage<Slot<T>>> Drop for Raw<T, S> {
     fn drop(&mut self) {
         // SAFETY: an end borrows the ring or owns a share of it, so none exists, and a count orders what they did.
-        unsafe { self.shared.drop_values(self.slots.as_ref()) };
+        unsafe { self.shared.drop_values(self.slots.slots()) };
     }
 }
 
@@ -88,8 +88,10 @@ impl<T, S: AsRef<[Slot<T>]>> Drop for Raw<T, S> {
 pub struct Ring<T, const N: usize>(Raw<T, [Slot<T>; N]>);
 
 impl<T, const N: usize> Ring<T, N> {
-    const POWER_OF_TWO: () =
-        assert!(N.is_power_of_two() && N <= MOST, "the capacity of a ring is a power of two, at most 2^31");
+    const POWER_OF_TWO: () = assert!(
+        CapacityError::check(N, true).is_ok(),
+        "the capacity of a stream's ring is a power of two, at most 2^30"
+    );
 
     not_const_in_models! {
         /// An empty ring.
@@ -153,7 +155,7 @@ pub(super) struct Heap<T> {
 ///
 /// # Panics
 ///
-/// If the capacity is 0 or more than 2^31; the message is [`CapacityError`]'s.
+/// If the capacity is 0 or more than 2^30; the message is [`CapacityError`]'s.
 ///
 /// # Examples
 ///
@@ -178,9 +180,7 @@ pub fn channel<T>(capacity: usize) -> (Producer<'static, T>, Consumer<'static, T
 #[doc(hidden)]
 #[must_use]
 pub fn channel_starting_at<T>(capacity: usize, position: u32) -> (Producer<'static, T>, Consumer<'static, T>) {
-    if !(1..=MOST).contains(&capacity) {
-        panic!("{}", CapacityError::new(capacity, false));
-    }
+    CapacityError::require(CapacityError::check(capacity, false));
     let slots = (0..capacity.next_power_of_two()).map(|_| Slot::new()).collect();
     let heap = Arc::new(Heap { ring: Raw::starting_at(position, slots), capacity: capacity as u32 });
     let reserved = heap.ring.shared.ends.reserve();
@@ -208,7 +208,7 @@ pub fn channel_starting_at<T>(capacity: usize, position: u32) -> (Producer<'stat
 /// # }
 /// ```
 #[cfg(not(loom))]
-pub struct BorrowedRing<'s, T>(Raw<T, &'s [Slot<T>]>);
+pub struct BorrowedRing<'s, T>(Raw<T, &'s mut [Slot<T>]>);
 
 #[cfg(not(loom))]
 impl<'s, T> BorrowedRing<'s, T> {
@@ -216,7 +216,7 @@ impl<'s, T> BorrowedRing<'s, T> {
     ///
     /// # Errors
     ///
-    /// [`CapacityError`] if their number is not a power of two, or more than 2^31.
+    /// [`CapacityError`] if their number is not a power of two, or more than 2^30.
     pub fn new(storage: &'s mut [MaybeUninit<T>]) -> Result<Self, CapacityError> {
         Self::starting_at(storage, 0)
     }
@@ -224,12 +224,10 @@ impl<'s, T> BorrowedRing<'s, T> {
     /// The same after so many pushes and pops: for tests of the wrap.
     #[doc(hidden)]
     pub fn starting_at(storage: &'s mut [MaybeUninit<T>], position: u32) -> Result<Self, CapacityError> {
-        if !storage.len().is_power_of_two() || storage.len() > MOST {
-            return Err(CapacityError::new(storage.len(), true));
-        }
-        let slots: *const [Slot<T>] = core::ptr::from_mut(storage) as *const [Slot<T>];
+        CapacityError::check(storage.len(), true)?;
+        let slots = core::ptr::from_mut(storage) as *mut [Slot<T>];
         // SAFETY: a slot is a transparent `UnsafeCell<MaybeUninit<T>>`, and the storage is this ring's alone for `'s`.
-        let slots = unsafe { &*slots };
+        let slots = unsafe { &mut *slots };
         Ok(BorrowedRing(Raw::starting_at(position, slots)))
     }
 

@@ -1,0 +1,123 @@
+//! A sequence number and a payload in one atomic word: 32 and 32 bits, or 16 and 16 where there are no 64-bit atomics.
+
+use core::fmt;
+use core::sync::atomic::Ordering;
+
+use crate::primitive::AtomicU32;
+
+#[cfg(all(target_has_atomic = "64", not(weblane_narrow)))]
+mod size {
+    pub(super) use crate::primitive::AtomicU64 as Atomic;
+    pub(super) type Raw = u64;
+    pub(super) const BITS: u32 = 32;
+}
+/// Also with `--cfg weblane_narrow`, so that this variant can be tested on any machine.
+#[cfg(any(not(target_has_atomic = "64"), weblane_narrow))]
+mod size {
+    pub(super) use crate::primitive::AtomicU32 as Atomic;
+    pub(super) type Raw = u32;
+    pub(super) const BITS: u32 = 16;
+}
+use size::{Atomic, BITS, Raw};
+
+/// The most cells that a payload can name.
+pub(super) const MOST_CELLS: usize = 1 << (BITS - 1);
+
+/// A position, counted modulo 2^32 or 2^16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position(u32);
+
+impl Position {
+    const MASK: u32 = (((1_u64 << BITS) - 1) & 0xffff_ffff) as u32;
+
+    pub(super) const fn new(count: u32) -> Position {
+        Position(count & Self::MASK)
+    }
+
+    pub(super) const fn plus(self, count: u32) -> Position {
+        Position::new(self.0.wrapping_add(count))
+    }
+
+    /// How many positions this one is after `other`; negative if before.
+    pub(super) const fn after(self, other: Position) -> i32 {
+        let distance = self.0.wrapping_sub(other.0) << (32 - BITS);
+        distance as i32 >> (32 - BITS)
+    }
+
+    pub(super) const fn index(self, size: usize) -> usize {
+        self.0 as usize & (size - 1)
+    }
+}
+
+/// A word as it was at some instant: whose turn, and a cell's number or nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry(Raw);
+
+impl Entry {
+    /// Nothing, at the turn of this position.
+    pub(super) const fn nothing(turn: Position) -> Entry {
+        Entry((turn.0 as Raw) << BITS)
+    }
+
+    /// A cell's number, at the turn of this position.
+    pub(super) const fn cell(turn: Position, cell: u32) -> Entry {
+        Entry(Entry::nothing(turn).0 | (cell as Raw + 1))
+    }
+
+    pub(super) const fn turn(self) -> Position {
+        Position::new((self.0 >> BITS) as u32)
+    }
+
+    pub(super) const fn get(self) -> Option<u32> {
+        (self.0 as u32 & Position::MASK).checked_sub(1)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("turn", &self.turn().0).field("cell", &self.get()).finish()
+    }
+}
+
+/// An entry that all threads share.
+pub(super) struct Word(Atomic);
+
+impl Word {
+    not_const_in_models! {
+        pub(super) const fn new(entry: Entry) -> Word {
+            Word(Atomic::new(entry.0))
+        }
+    }
+
+    pub(super) fn load(&self) -> Entry {
+        // Acquire: pairs with the Release in `exchange`: a cell's contents come with its number.
+        Entry(self.0.load(Ordering::Acquire))
+    }
+
+    pub(super) fn exchange(&self, from: Entry, to: Entry) -> bool {
+        // AcqRel: Release pairs with the Acquire in `load`; Acquire because a cell's number is taken over by this.
+        self.0.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// A position that all threads share, and that is never ahead of what it counts.
+pub(super) struct Cursor(AtomicU32);
+
+impl Cursor {
+    not_const_in_models! {
+        pub(super) const fn new(position: Position) -> Cursor {
+            Cursor(AtomicU32::new(position.0))
+        }
+    }
+
+    pub(super) fn load(&self) -> Position {
+        // Acquire: pairs with the Release in `pass`; who sees a position sees the entries that were passed.
+        Position(self.0.load(Ordering::Acquire))
+    }
+
+    /// Goes past a position that is settled, unless somebody has done so.
+    pub(super) fn pass(&self, position: Position) {
+        // AcqRel: Release pairs with the Acquire in `load`; Acquire, so that what others passed is passed on too.
+        let _ = self.0.compare_exchange(position.0, position.plus(1).0, Ordering::AcqRel, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,183 @@
+//! Every interleaving of the many-to-many rings: `RUSTFLAGS="--cfg loom" cargo test -p weblane-ring --release`.
+//!
+//! Each execution's history is checked to be that of a bounded queue (linearizability), for the lock-free ring with exact "full" and "empty": by what happens
+//! before what and, with `--cfg weblane_sc`, which makes every load read the newest value as wasm does, by the clock. Values are boxes, so
+//! that a value taken twice or not at all is a double free or a leak, which loom finds.
+#![cfg(loom)]
+#![allow(missing_docs, reason = "tests")]
+
+#[path = "model/linear.rs"]
+mod linear;
+mod model;
+
+use linear::{AFTERWARDS, Did, History};
+use loom::sync::Arc;
+use loom::thread;
+use model::{Met, model};
+use weblane_ring::mpmc;
+
+/// What the models use of both rings.
+trait Queue: Send + Sync + 'static {
+    const EXACT: bool;
+    fn push(&self, value: Box<u32>) -> Result<(), Box<u32>>;
+    fn pop(&self) -> Option<Box<u32>>;
+}
+
+impl<const N: usize> Queue for mpmc::Ring<Box<u32>, N> {
+    const EXACT: bool = true;
+    fn push(&self, value: Box<u32>) -> Result<(), Box<u32>> {
+        self.push(value)
+    }
+    fn pop(&self) -> Option<Box<u32>> {
+        self.pop()
+    }
+}
+
+impl<const N: usize> Queue for mpmc::fast::Ring<Box<u32>, N> {
+    const EXACT: bool = false;
+    fn push(&self, value: Box<u32>) -> Result<(), Box<u32>> {
+        self.push(value)
+    }
+    fn pop(&self) -> Option<Box<u32>> {
+        self.pop()
+    }
+}
+
+/// One call of a script: push a number, or pop.
+#[derive(Clone, Copy)]
+enum Step {
+    Push(u32),
+    Pop,
+}
+use Step::{Pop, Push};
+
+/// Runs each script on a thread of its own, the first one on the model's main thread; then empties the queue and checks the history.
+fn scripts<Q: Queue>(make: fn() -> Q, capacity: usize, scripts: &'static [&'static [Step]], expected: &[&'static str]) {
+    let met = Met::default();
+    let log = met.clone();
+    model(move || {
+        let (queue, history) = (Arc::new(make()), History::default());
+        let run = {
+            let log = log.clone();
+            move |queue: &Q, history: &History, thread: usize| {
+                for step in scripts[thread] {
+                    let did = history.call(thread, || match step {
+                        Push(value) => match queue.push(Box::new(*value)) {
+                            Ok(()) => Did::Pushed(*value),
+                            Err(back) => {
+                                assert_eq!(*back, *value);
+                                Did::Full
+                            }
+                        },
+                        Pop => queue.pop().map_or(Did::Empty, |value| Did::Popped(*value)),
+                    });
+                    log.note(match did {
+                        Did::Pushed(_) => "pushed",
+                        Did::Full => "full",
+                        Did::Popped(_) => "popped",
+                        Did::Empty => "empty",
+                    });
+                }
+            }
+        };
+        let threads: Vec<_> = (1..scripts.len())
+            .map(|number| {
+                let (queue, history, run) = (Arc::clone(&queue), history.clone(), run.clone());
+                thread::spawn(move || run(&queue, &history, number))
+            })
+            .collect();
+        run(&queue, &history, 0);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        // What is left; nothing runs meanwhile, so now "empty" is exact in both rings.
+        while let Did::Popped(_) =
+            history.call(AFTERWARDS, || queue.pop().map_or(Did::Empty, |value| Did::Popped(*value)))
+        {}
+        history.check(capacity, Q::EXACT);
+    });
+    met.all(expected);
+}
+
+const ALL: &[&str] = &["pushed", "full", "popped", "empty"];
+
+#[test]
+fn lock_free_one_place() {
+    scripts(|| mpmc::Ring::<_, 1>::starting_at(u32::MAX), 1, &[&[Push(1), Push(2)], &[Pop, Pop]], ALL);
+}
+
+#[test]
+fn lock_free_two_pushers() {
+    scripts(|| mpmc::Ring::<_, 1>::starting_at(u32::MAX), 1, &[&[Pop], &[Push(1)], &[Push(2)]], ALL);
+}
+
+#[test]
+fn lock_free_two_poppers() {
+    scripts(
+        || mpmc::Ring::<_, 2>::starting_at(u32::MAX),
+        2,
+        &[&[Push(1), Push(2)], &[Pop], &[Pop]],
+        &["pushed", "popped", "empty"],
+    );
+}
+
+#[test]
+fn lock_free_both_ways() {
+    scripts(
+        || mpmc::Ring::<_, 2>::starting_at(u32::MAX - 1),
+        2,
+        &[&[Push(1), Pop, Push(2)], &[Push(3), Pop]],
+        &["pushed", "popped"],
+    );
+}
+
+#[test]
+fn fast_one_place() {
+    scripts(|| mpmc::fast::Ring::<_, 1>::starting_at(u32::MAX), 1, &[&[Push(1), Push(2)], &[Pop, Pop]], ALL);
+}
+
+#[test]
+fn fast_two_pushers() {
+    scripts(|| mpmc::fast::Ring::<_, 1>::starting_at(u32::MAX >> 1), 1, &[&[Pop, Pop], &[Push(1)], &[Push(2)]], ALL);
+}
+
+#[test]
+fn fast_two_poppers() {
+    scripts(
+        || mpmc::fast::Ring::<_, 2>::starting_at(u32::MAX),
+        2,
+        &[&[Push(1), Push(2), Push(3)], &[Pop], &[Pop]],
+        ALL,
+    );
+}
+
+/// Many at once against single ones: the values of a batch stay together.
+#[test]
+fn fast_batches() {
+    let met = Met::default();
+    let log = met.clone();
+    model(move || {
+        let queue = Arc::new(mpmc::fast::Ring::<u32, 2>::starting_at(u32::MAX));
+        let pusher = {
+            let (queue, log) = (Arc::clone(&queue), log.clone());
+            thread::spawn(move || {
+                let first = queue.push_slice(&[1, 2]);
+                log.note(["none", "one", "both"][first]);
+                first
+            })
+        };
+        let alone = queue.push(9).is_ok();
+        let mut popped = Vec::new();
+        queue.pop_many(2, |value| popped.push(value));
+        if popped.len() == 2 {
+            log.note("two at once");
+        }
+        let pushed = pusher.join().unwrap();
+        queue.pop_many(2, |value| popped.push(value));
+        queue.pop_many(2, |value| popped.push(value));
+        let mut batch = popped.clone();
+        batch.retain(|value| *value != 9);
+        assert_eq!(batch, [1, 2][..pushed]);
+        assert_eq!(popped.len(), pushed + usize::from(alone));
+        assert_ne!(popped, [1, 9, 2], "nothing comes between a batch");
+    });
+    met.all(&["one", "both", "two at once"]);
+}
