@@ -6,6 +6,7 @@ use clap::Command;
 
 mod bench;
 mod build;
+mod check_no_std;
 mod demo;
 mod kit;
 mod readme_app;
@@ -29,6 +30,7 @@ const TASKS: &[Task] = &[
     (test_wasm::command, test_wasm::run),
     (readme_app::command, readme_app::run),
     (bench::command, bench::run),
+    (check_no_std::command, check_no_std::run),
     (tidy::command, tidy::run),
     (build::command, build::run),
     (serve::command, serve::run),

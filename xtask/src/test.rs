@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use crate::kit::{self, suite::Tally};
-use crate::{demo, readme_app, test_loom, test_native, test_wasm, tidy};
+use crate::{check_no_std, demo, readme_app, test_loom, test_native, test_wasm, tidy};
 
 pub(crate) fn command() -> Command {
     Command::new("test").visible_alias("ci").about("Sets up what is missing and runs every test; what CI runs")
@@ -13,6 +13,7 @@ pub(crate) fn run(_: &ArgMatches) -> kit::Result<()> {
     let mut tally = Tally::default();
     tally.step("tidy", tidy::check);
     test_native::suites(&mut tally)?;
+    check_no_std::suites(&mut tally);
     test_loom::suites(&mut tally, 2)?;
     // A browser that cannot be had must not hide what the other suites say.
     if let Err(error) = test_wasm::suites(&mut tally, None) {

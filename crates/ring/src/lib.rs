@@ -23,6 +23,7 @@ pub mod mpmc;
 mod primitive;
 mod slot;
 pub mod spsc;
+#[cfg(target_has_atomic = "64")]
 pub mod steal;
 mod storage;
 

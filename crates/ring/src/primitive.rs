@@ -7,7 +7,9 @@ pub(crate) use crate::model_atomic::{AtomicU32, AtomicU64};
 #[cfg(all(not(loom), feature = "alloc"))]
 pub(crate) use alloc::sync::Arc;
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64};
+pub(crate) use core::sync::atomic::AtomicU32;
+#[cfg(all(not(loom), target_has_atomic = "64"))]
+pub(crate) use core::sync::atomic::AtomicU64;
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;
 #[cfg(all(loom, feature = "alloc"))]
