@@ -9,6 +9,7 @@ mod build;
 mod check_no_std;
 mod demo;
 mod kit;
+mod mutants;
 mod readme_app;
 mod serve;
 mod setup;
@@ -29,6 +30,7 @@ const TASKS: &[Task] = &[
     (test_loom::command, test_loom::run),
     (test_wasm::command, test_wasm::run),
     (readme_app::command, readme_app::run),
+    (mutants::command, mutants::run),
     (bench::command, bench::run),
     (check_no_std::command, check_no_std::run),
     (tidy::command, tidy::run),

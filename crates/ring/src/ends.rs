@@ -24,14 +24,14 @@ impl Ends {
     /// Reserves both ends, if neither exists. What earlier ends did then happens before.
     pub(crate) fn reserve(&self) -> bool {
         let both = End::Producer as u32 | End::Consumer as u32;
-        // Acquire: pairs with the Release in `leave`.
-        self.0.compare_exchange(0, both, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        // Acquire: pairs with the Release in `leave`, of both ends: the second one to go continues the first one's release sequence.
+        self.0.compare_exchange(0, both, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// One end goes.
     pub(crate) fn leave(&self, end: End) {
-        // Release: pairs with the Acquire in `gone` and in `reserve`. AcqRel, so that the second end to go passes on what the first one did.
-        self.0.fetch_and(!(end as u32), Ordering::AcqRel);
+        // Release: pairs with the Acquire in `gone` and in `reserve`.
+        self.0.fetch_and(!(end as u32), Ordering::Release);
     }
 
     /// Whether that end is gone; all it did then happens before.

@@ -21,6 +21,8 @@ trait Queue: Send + Sync + 'static {
     const EXACT: bool;
     fn push(&self, value: Box<u32>) -> Result<(), Box<u32>>;
     fn pop(&self) -> Option<Box<u32>>;
+    /// What must be true when nothing is inside and nobody is at work.
+    fn at_rest(&self) {}
 }
 
 impl<const N: usize> Queue for mpmc::Ring<Box<u32>, N> {
@@ -30,6 +32,9 @@ impl<const N: usize> Queue for mpmc::Ring<Box<u32>, N> {
     }
     fn pop(&self) -> Option<Box<u32>> {
         self.pop()
+    }
+    fn at_rest(&self) {
+        assert_eq!(self.free_cells(), 2 * N, "no call has kept a cell");
     }
 }
 
@@ -92,6 +97,7 @@ fn scripts<Q: Queue>(make: fn() -> Q, capacity: usize, scripts: &'static [&'stat
         while let Did::Popped(_) =
             history.call(AFTERWARDS, || queue.pop().map_or(Did::Empty, |value| Did::Popped(*value)))
         {}
+        queue.at_rest();
         history.check(capacity, Q::EXACT);
     });
     met.all(expected);
@@ -129,6 +135,17 @@ fn lock_free_both_ways() {
     );
 }
 
+/// While one call reads its cell, another one goes once through all the others.
+#[test]
+fn lock_free_around_a_slow_pop() {
+    scripts(
+        || mpmc::Ring::<_, 1>::new(),
+        1,
+        &[&[Push(1), Pop], &[Push(2), Pop, Push(3)]],
+        &["pushed", "full", "popped", "empty"],
+    );
+}
+
 #[test]
 fn fast_one_place() {
     scripts(|| mpmc::fast::Ring::<_, 1>::starting_at(u32::MAX), 1, &[&[Push(1), Push(2)], &[Pop, Pop]], ALL);
@@ -147,6 +164,32 @@ fn fast_two_poppers() {
         &[&[Push(1), Push(2), Push(3)], &[Pop], &[Pop]],
         ALL,
     );
+}
+
+/// "Full" is for places that are taken: two calls at once that find two places both get one. And "empty" likewise.
+#[test]
+fn fast_room_for_all() {
+    let met = Met::default();
+    let log = met.clone();
+    model(move || {
+        let (free, filled) = (mpmc::fast::Ring::<u32, 2>::starting_at(u32::MAX), mpmc::fast::Ring::<u32, 2>::new());
+        filled.push(1).unwrap();
+        filled.push(2).unwrap();
+        let (free, filled) = (Arc::new(free), Arc::new(filled));
+        let other = {
+            let (free, filled) = (Arc::clone(&free), Arc::clone(&filled));
+            thread::spawn(move || {
+                free.push(1).expect("there are two places");
+                filled.pop().expect("there are two values")
+            })
+        };
+        free.push(2).expect("there are two places");
+        let mine = filled.pop().expect("there are two values");
+        let theirs = other.join().unwrap();
+        assert_eq!(mine + theirs, 3);
+        log.note(if mine < theirs { "we were first" } else { "they were first" });
+    });
+    met.all(&["we were first", "they were first"]);
 }
 
 /// Many at once against single ones: the values of a batch stay together.

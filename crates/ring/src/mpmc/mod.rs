@@ -325,6 +325,13 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         Some(value)
     }
 
+    /// The free cells, roughly: for tests, which see by it that no call has kept one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn free_cells(&self) -> usize {
+        self.free().len()
+    }
+
     /// The values inside, roughly: they come and go.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -95,8 +95,8 @@ impl Word {
     }
 
     pub(super) fn exchange(&self, from: Entry, to: Entry) -> bool {
-        // AcqRel: Release pairs with the Acquire in `load`; Acquire because a cell's number is taken over by this.
-        self.0.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        // Release: pairs with the Acquire in `load`. No Acquire: the entry was loaded before, and no other store has the same turn.
+        self.0.compare_exchange(from.0, to.0, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
 
@@ -117,7 +117,7 @@ impl Cursor {
 
     /// Goes past a position that is settled, unless somebody has done so.
     pub(super) fn pass(&self, position: Position) {
-        // AcqRel: Release pairs with the Acquire in `load`; Acquire, so that what others passed is passed on too.
-        let _ = self.0.compare_exchange(position.0, position.plus(1).0, Ordering::AcqRel, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `load`. What others passed before is passed on too: theirs are read-modify-writes, which this one continues.
+        let _ = self.0.compare_exchange(position.0, position.plus(1).0, Ordering::Release, Ordering::Relaxed);
     }
 }

@@ -191,8 +191,9 @@ impl<T, const N: usize> Ring<T, N> {
 
     /// One attempt to move `packed` on.
     pub(super) fn claim(&self, from: Packed, to: Packed) -> bool {
-        // AcqRel: Release pairs with the Acquire in `load_packed`; Acquire keeps the copy after the claim.
-        self.packed.0.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        // Release: pairs with the Acquire in `load_packed`. No Acquire: `from` was loaded with it. A copy that the processor begins before the claim is good
+        // if the claim succeeds: nobody writes a slot before its value is claimed.
+        self.packed.0.compare_exchange(from.0, to.0, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 }
 

@@ -146,8 +146,8 @@ impl<'a, T, const N: usize> Stealer<'a, T, N> {
     #[must_use]
     pub fn len(&self) -> usize {
         let seen = self.ring.load_packed();
-        // Acquire: so that it is not older than `packed`.
-        let len = seen.len(self.ring.pushes.0.load(Ordering::Acquire)) as usize;
+        // Relaxed: as in `is_empty`. It may be older than `packed`, and the difference anything.
+        let len = seen.len(self.ring.pushes.0.load(Ordering::Relaxed)) as usize;
         len.min(N)
     }
 }
