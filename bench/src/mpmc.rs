@@ -10,7 +10,7 @@ use weblane_ring::mpmc;
 use crate::{Clock, Contender, Row, side_by_side};
 
 /// Values of every round.
-const VALUES: u64 = 1 << 18;
+const VALUES: u64 = 1 << 19;
 const CAPACITY: usize = 1024;
 
 /// What all contenders can do.
