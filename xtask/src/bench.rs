@@ -7,12 +7,13 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser};
 use serde_json::Value;
 
+use crate::kit::browser::Engine;
 use crate::kit::process::{cargo, output};
 use crate::kit::webdriver::Session;
-use crate::kit::{self, browser, compiler, fail, root, say, server, target, web};
+use crate::kit::{self, compiler, fail, root, say, server, target, web};
 
 pub(crate) fn command() -> Command {
-    let engines = PossibleValuesParser::new(["chromium", "native"]);
+    let engines = PossibleValuesParser::new(["native", "chromium", "firefox"]);
     Command::new("bench")
         .about("Measures Weblane beside its peers, in one run, and prints ratios")
         .arg(
@@ -41,7 +42,10 @@ pub(crate) fn command() -> Command {
 pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     let engine = arguments.get_one::<String>("engine").map_or("native", String::as_str);
     let only = arguments.get_one::<String>("group").map(String::as_str);
-    let lines = if engine == "native" { native(only)? } else { in_browser(only)? };
+    let lines = match Engine::of(engine) {
+        Some(engine) => in_browser(engine, only)?,
+        None => native(only)?,
+    };
     if let Some(file) = arguments.get_one::<PathBuf>("json") {
         fs::write(file, &lines)?;
     }
@@ -55,15 +59,16 @@ fn native(only: Option<&str>) -> kit::Result<String> {
     output(run.args(only))
 }
 
-fn in_browser(only: Option<&str>) -> kit::Result<String> {
-    let (compiler, browser) = (compiler::get()?, browser::get()?);
+fn in_browser(engine: Engine, only: Option<&str>) -> kit::Result<String> {
+    let (compiler, browser) = (compiler::get()?, engine.get()?);
     let folder = target().join("bench");
     web::module(&compiler, &root().join("Cargo.toml"), "weblane-bench", &folder, "bench")?;
     fs::copy(root().join("bench/page/index.html"), folder.join("index.html"))?;
     let serving = server::serve(&folder, 0)?;
     let session = Session::start(&browser, 800, 600)?;
-    session.open(&only.map_or_else(|| serving.url.clone(), |only| format!("{}?only={only}", serving.url)))?;
-    say(format!("running the benchmark in {}", browser.engine));
+    let only = only.map(|only| format!("&only={only}")).unwrap_or_default();
+    session.open(&format!("{}?engine={}{only}", serving.url, engine.name()))?;
+    say(format!("running the benchmark in {}", engine.name()));
     let script = "return globalThis.weblaneBench ? JSON.stringify(globalThis.weblaneBench) : null;";
     let answer = session.wait_for("the benchmark", script, Duration::from_secs(600))?;
     let answer: Value = serde_json::from_str(answer.as_str().unwrap_or("null"))?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Value, json};
 
+use crate::kit::browser::Engine;
 use crate::kit::process::{cargo, output, which};
 use crate::kit::server::{Serving, serve};
 use crate::kit::webdriver::Session;
@@ -22,7 +23,7 @@ pub(crate) fn command() -> Command {
     Command::new("demo")
         .about("Builds, serves and opens the demo: a path tracer on the pool")
         .arg(headless.help("Render in a browser without a window, compare with a native render, and end"))
-        .arg(browser::engine())
+        .arg(browser::option())
         .arg(seed.help("The seed of the scene"))
         .arg(out.help("With --headless: where to write result.json and page.png [default: target/demo-headless]"))
         .arg(port.help("Without --headless: the port to serve on"))
@@ -32,7 +33,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     let seed = arguments.get_one("seed").copied().unwrap_or(7);
     if arguments.get_flag("headless") {
         let out = arguments.get_one::<PathBuf>("out").cloned().unwrap_or_else(|| target().join("demo-headless"));
-        let result = headless(seed, &out)?;
+        let result = headless(Engine::chosen(arguments), seed, &out)?;
         println!("{result:#}");
         return Ok(());
     }
@@ -94,11 +95,11 @@ pub(crate) fn native_checksum(seed: u32) -> kit::Result<String> {
 }
 
 /// Renders in a browser and natively, compares, and writes `result.json` and `page.png`.
-pub(crate) fn headless(seed: u32, out: &Path) -> kit::Result<Value> {
-    let browser = browser::get()?;
+pub(crate) fn headless(engine: Engine, seed: u32, out: &Path) -> kit::Result<Value> {
+    let browser = engine.get()?;
     let serving = build_and_serve(0)?;
     fs::create_dir_all(out)?;
-    say(format!("rendering seed {seed} in {}", browser.engine));
+    say(format!("rendering seed {seed} in {}", engine.name()));
     let session = Session::start(&browser, 1280, 960)?;
     session.open(&format!("{}?seed={seed}", serving.url))?;
     let done =
@@ -114,7 +115,7 @@ pub(crate) fn headless(seed: u32, out: &Path) -> kit::Result<Value> {
     say(format!("rendering seed {seed} natively"));
     let checksum_native = native_checksum(seed)?;
     let result = json!({
-        "engine": browser.engine,
+        "engine": engine.name(),
         "seed": seed,
         "workers": page["workers"],
         "checksum": page["checksum"],

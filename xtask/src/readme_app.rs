@@ -9,16 +9,19 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 
+use crate::kit::browser::Engine;
 use crate::kit::process::{cargo, run as execute};
 use crate::kit::webdriver::Session;
 use crate::kit::{self, browser, compiler, fail, root, say, server, web};
 
 pub(crate) fn command() -> Command {
-    Command::new("readme-app").about("Builds and opens the README's app, in an empty folder outside the workspace")
+    Command::new("readme-app")
+        .about("Builds and opens the README's app, in an empty folder outside the workspace")
+        .arg(browser::option())
 }
 
-pub(crate) fn run(_: &ArgMatches) -> kit::Result<()> {
-    check()
+pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
+    check(Engine::chosen(arguments))
 }
 
 /// The README's files and the text that its page must show.
@@ -35,7 +38,7 @@ fn blocks(readme: &str) -> (Vec<(String, String)>, Option<String>) {
     (files, expected.map(str::to_owned))
 }
 
-pub(crate) fn check() -> kit::Result<()> {
+pub(crate) fn check(engine: Engine) -> kit::Result<()> {
     let (files, expected) = blocks(&fs::read_to_string(root().join("README.md"))?);
     let expected = expected.ok_or_else(|| fail("README.md has no `<!-- expect: TEXT -->`"))?;
     let folder = Folder::new()?;
@@ -55,7 +58,7 @@ pub(crate) fn check() -> kit::Result<()> {
     let wasm = web::folder().join(web::TARGET).join("release/app.wasm");
     web::bindgen(&wasm, &folder.0.join("pkg"), "app")?;
     let serving = server::serve(&folder.0, 0)?;
-    let session = Session::start(&browser::get()?, 800, 600)?;
+    let session = Session::start(&engine.get()?, 800, 600)?;
     session.open(&serving.url)?;
     let script = format!("return document.body.innerText.includes({});", serde_json::to_string(&expected)?);
     session.wait_for(&format!("the page's text {expected:?}"), &script, Duration::from_secs(60))?;

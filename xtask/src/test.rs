@@ -2,7 +2,7 @@
 
 use clap::{ArgMatches, Command};
 
-use crate::kit::{self, suite::Tally};
+use crate::kit::{self, browser::Engine, suite::Tally};
 use crate::{check_no_std, demo, readme_app, test_loom, test_native, test_wasm, tidy};
 
 pub(crate) fn command() -> Command {
@@ -15,16 +15,20 @@ pub(crate) fn run(_: &ArgMatches) -> kit::Result<()> {
     test_native::suites(&mut tally)?;
     check_no_std::suites(&mut tally);
     test_loom::suites(&mut tally, 2)?;
-    // A browser that cannot be had must not hide what the other suites say.
-    if let Err(error) = test_wasm::suites(&mut tally, None) {
-        tally.step("chromium-setup", || Err(error));
+    // The second engine runs what was built for the first.
+    for engine in Engine::ALL {
+        let name = engine.name();
+        // A browser that cannot be had must not hide what the other suites say.
+        if let Err(error) = test_wasm::suites(&mut tally, engine, None) {
+            tally.step(&format!("{name}, set-up"), || Err(error));
+        }
+        let out = kit::target().join("demo-headless").join(name);
+        tally.step(&format!("{name}, demo, seed 7"), || demo::headless(engine, 7, &out).map(drop));
+        tally.step(&format!("{name}, README's app"), || readme_app::check(engine));
     }
-    let out = kit::target().join("demo-headless");
-    tally.step("demo, seed 7", || demo::headless(7, &out).map(drop));
     tally.step("demo, another seed is another picture", || {
         let (first, second) = (demo::native_checksum(7)?, demo::native_checksum(8)?);
         if first == second { Err(kit::fail(format!("seeds 7 and 8 both give {first}"))) } else { Ok(()) }
     });
-    tally.step("README's app", readme_app::check);
     tally.finish()
 }

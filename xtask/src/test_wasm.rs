@@ -5,20 +5,21 @@ use std::process::Command as Program;
 
 use clap::{Arg, ArgMatches, Command};
 
+use crate::kit::browser::{Browser, Engine};
 use crate::kit::compiler::Compiler;
 use crate::kit::process::run as execute;
 use crate::kit::{self, browser, compiler, root, say, suite::Tally, target, web};
 
 pub(crate) fn command() -> Command {
     Command::new("test-wasm")
-        .about("Runs the browser tests")
-        .arg(browser::engine())
+        .about("Runs the browser tests in one engine")
+        .arg(browser::option())
         .arg(Arg::new("test").value_name("TEST").help("Only this file of tests-browser/tests, without its extension"))
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     let mut tally = Tally::default();
-    suites(&mut tally, arguments.get_one::<String>("test").map(String::as_str))?;
+    suites(&mut tally, Engine::chosen(arguments), arguments.get_one::<String>("test").map(String::as_str))?;
     tally.finish()
 }
 
@@ -51,15 +52,15 @@ const TESTS: &[(&str, Kind)] = &[
     ("no_atomics", Kind::NoThreads),
 ];
 
-pub(crate) fn suites(tally: &mut Tally, only: Option<&str>) -> kit::Result<()> {
+pub(crate) fn suites(tally: &mut Tally, engine: Engine, only: Option<&str>) -> kit::Result<()> {
     if let Some(name) = only.filter(|name| !TESTS.iter().any(|(known, _)| known == name)) {
         let known: Vec<&str> = TESTS.iter().map(|(known, _)| *known).collect();
         return Err(kit::fail(format!("there is no browser test {name}; there are {}", known.join(", "))));
     }
     let compiler = compiler::get()?;
-    let browser = browser::get()?;
+    let browser = engine.get()?;
     say(format!("compiler: {} ({})", compiler.rustc.display(), compiler.origin));
-    say(format!("{}: {} ({})", browser.engine, browser.binary.display(), browser.origin));
+    say(format!("{}: {} ({})", engine.name(), browser.binary.display(), browser.origin));
     let runner = Runner::new(&browser)?;
     let chosen = || TESTS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name));
     if chosen().any(|(_, kind)| matches!(kind, Kind::Usual | Kind::NotIsolated)) {
@@ -75,25 +76,23 @@ pub(crate) fn suites(tally: &mut Tally, only: Option<&str>) -> kit::Result<()> {
         }
         test
     });
-    let name = only.map_or_else(|| browser.engine.to_owned(), |only| format!("{}-{only}", browser.engine));
+    let name = only.map_or_else(|| engine.name().to_owned(), |only| format!("{}-{only}", engine.name()));
     if only.is_some() { tally.suite_without_floor(&name, commands) } else { tally.suite(&name, commands) }
 }
 
 /// wasm-bindgen's test runner, told about our browser.
-struct Runner {
+struct Runner<'a> {
     binary: PathBuf,
-    driver: PathBuf,
+    browser: &'a Browser,
     capabilities: PathBuf,
 }
 
-impl Runner {
-    fn new(browser: &browser::Browser) -> kit::Result<Runner> {
+impl Runner<'_> {
+    fn new(browser: &Browser) -> kit::Result<Runner<'_>> {
         let binary = web::tool("weblane-tool-test-runner")?;
-        let capabilities = target().join("webdriver.json");
-        let options =
-            serde_json::json!({"goog:chromeOptions": {"args": browser::switches(), "binary": browser.binary}});
-        std::fs::write(&capabilities, options.to_string())?;
-        Ok(Runner { binary, driver: browser.driver.clone(), capabilities })
+        let capabilities = target().join(format!("webdriver-{}.json", browser.engine.name()));
+        std::fs::write(&capabilities, browser.engine.capabilities(&browser.binary).to_string())?;
+        Ok(Runner { binary, browser, capabilities })
     }
 
     /// `cargo test` of the browser tests, with our runner. What differs in its flags has a target folder of its own.
@@ -106,8 +105,12 @@ impl Runner {
         let mut test = web::web_cargo(compiler, build);
         test.args(["test", "--package", "tests-browser", "--release"]).args(web::arguments(build));
         test.arg("--target-dir").arg(folder);
+        // The runner takes the first driver that it is told about; there must be one only.
+        for other in ["GECKODRIVER", "SAFARIDRIVER", "CHROMEDRIVER", "MSEDGEDRIVER"] {
+            test.env_remove(other).env_remove(format!("{other}_REMOTE"));
+        }
         test.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", &self.binary)
-            .env("CHROMEDRIVER", &self.driver)
+            .env(self.browser.engine.runner_variable(), &self.browser.driver)
             .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &self.capabilities)
             // Seconds for all tests of one page.
             .env("WASM_BINDGEN_TEST_TIMEOUT", "600")

@@ -1,9 +1,11 @@
 //! Running other programs.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 use super::{Result, fail};
 
@@ -77,33 +79,60 @@ fn is_executable(file: &Path) -> bool {
 }
 
 /// A program that runs beside us and ends with this value.
-pub(crate) struct Background(std::process::Child);
+pub(crate) struct Background {
+    child: std::process::Child,
+    /// The last lines of its stdout.
+    said: Arc<Mutex<VecDeque<String>>>,
+}
+
+/// How many lines of a program's output are kept.
+const KEPT: usize = 500;
 
 impl Background {
     pub(crate) fn start(command: &mut Command) -> Result<Background> {
         let text = shown(command);
-        command.spawn().map(Background).map_err(|error| fail(format!("cannot run `{text}`: {error}")))
+        let child = command.spawn().map_err(|error| fail(format!("cannot run `{text}`: {error}")))?;
+        Ok(Background { child, said: Arc::default() })
     }
 
-    /// Reads its stdout until `find` has found something in a line; the rest is read and thrown away.
+    /// Reads its stdout until `find` has found something in a line; of the rest the last lines are kept.
     pub(crate) fn wait_for<T>(&mut self, mut find: impl FnMut(&str) -> Option<T>) -> Option<T> {
-        let mut reader = BufReader::new(self.0.stdout.take()?);
-        let mut line = String::new();
-        while reader.read_line(&mut line).ok()? > 0 {
-            if let Some(found) = find(&line) {
-                std::thread::spawn(move || std::io::copy(&mut reader.by_ref(), &mut std::io::sink()));
+        let mut reader = BufReader::new(self.child.stdout.take()?);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).ok()? > 0 {
+            if let Some(found) = find(&String::from_utf8_lossy(&line)) {
+                let said = Arc::clone(&self.said);
+                std::thread::spawn(move || keep(reader, &said));
                 return Some(found);
             }
             line.clear();
         }
         None
     }
+
+    /// The last lines that it wrote to stdout after what `wait_for` found.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.said.lock().map(|said| said.iter().cloned().collect()).unwrap_or_default()
+    }
+}
+
+fn keep(mut reader: impl BufRead, said: &Mutex<VecDeque<String>>) {
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+        if let Ok(mut said) = said.lock() {
+            said.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
+            if said.len() > KEPT {
+                said.pop_front();
+            }
+        }
+        line.clear();
+    }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }

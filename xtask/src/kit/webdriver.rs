@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::browser::{Browser, switches};
+use super::browser::{Browser, Engine};
 use super::process::Background;
 use super::{Result, fail};
 
 /// One browser window.
 pub(crate) struct Session {
     base: String,
+    engine: Engine,
     // Dropped last: the driver ends the browser that it started.
-    _driver: Background,
+    driver: Background,
 }
 
 impl Session {
@@ -22,22 +23,17 @@ impl Session {
         let mut driver = Background::start(
             Command::new(&browser.driver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()),
         )?;
-        // "ChromeDriver was started successfully on port 12345."
-        let port = driver.wait_for(|line| {
-            line.split("successfully on port ").nth(1)?.trim().trim_end_matches('.').parse::<u16>().ok()
-        });
+        let port = driver.wait_for(|line| port(browser.engine, line));
         let port =
             port.ok_or_else(|| fail(format!("{} did not say on which port it listens", browser.driver.display())))?;
-        let size = format!("--window-size={width},{height}");
-        let switches: Vec<&str> = switches().into_iter().chain([size.as_str()]).collect();
-        let capabilities = json!({"capabilities": {"alwaysMatch": {
-            "goog:chromeOptions": {"args": switches, "binary": browser.binary},
-            "goog:loggingPrefs": {"browser": "ALL"},
-        }}});
+        let capabilities = json!({"capabilities": {"alwaysMatch": browser.engine.capabilities(&browser.binary)}});
         let driver_url = format!("http://127.0.0.1:{port}");
         let answer = call("POST", &format!("{driver_url}/session"), Some(&capabilities))?;
         let id = answer["sessionId"].as_str().ok_or_else(|| fail("the driver gave no session"))?;
-        Ok(Session { base: format!("{driver_url}/session/{id}"), _driver: driver })
+        let session = Session { base: format!("{driver_url}/session/{id}"), engine: browser.engine, driver };
+        let size = json!({"width": width, "height": height});
+        call("POST", &format!("{}/window/rect", session.base), Some(&size))?;
+        Ok(session)
     }
 
     pub(crate) fn open(&self, url: &str) -> Result<()> {
@@ -70,6 +66,11 @@ impl Session {
 
     /// What the page has written to its console.
     pub(crate) fn console(&self) -> String {
+        if self.engine == Engine::Firefox {
+            // geckodriver has no command for it; Firefox writes it out, among other things.
+            let ours = |line: &String| ["console.", "JavaScript error"].iter().any(|start| line.starts_with(start));
+            return self.driver.said().into_iter().filter(ours).collect::<Vec<_>>().join("\n");
+        }
         let log = call("POST", &format!("{}/se/log", self.base), Some(&json!({"type": "browser"}))).unwrap_or_default();
         let lines = log.as_array().into_iter().flatten().filter_map(|entry| entry["message"].as_str());
         lines.collect::<Vec<_>>().join("\n")
@@ -87,6 +88,17 @@ impl Drop for Session {
         // Closes the browser; if that fails the driver's end does it.
         let _ = call("DELETE", &self.base, None);
     }
+}
+
+/// The port in the line in which a driver says where it listens.
+fn port(engine: Engine, line: &str) -> Option<u16> {
+    let before = match engine {
+        // "ChromeDriver was started successfully on port 12345."
+        Engine::Chromium => "successfully on port ",
+        // "1700000000000\tgeckodriver\tINFO\tListening on 127.0.0.1:12345"
+        Engine::Firefox => "Listening on 127.0.0.1:",
+    };
+    line.split(before).nth(1)?.trim().trim_end_matches('.').parse().ok()
 }
 
 /// One command: its value, or the driver's own words.
@@ -143,7 +155,14 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::base64;
+    use super::{Engine, base64, port};
+
+    #[test]
+    fn drivers_say_where_they_listen() {
+        assert_eq!(port(Engine::Chromium, "ChromeDriver was started successfully on port 42111."), Some(42111));
+        assert_eq!(port(Engine::Chromium, "Starting ChromeDriver 156.0.8078.79"), None);
+        assert_eq!(port(Engine::Firefox, "1764039386\tgeckodriver\tINFO\tListening on 127.0.0.1:4444\n"), Some(4444));
+    }
 
     #[test]
     fn base64_of_the_rfc() {
