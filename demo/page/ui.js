@@ -15,6 +15,7 @@ const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
 const quantile = (sorted, part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
 
 let demo;
+let closed = false;
 let run = 0; // counts renderings: what belongs to an older one ends
 
 main().catch((error) => {
@@ -81,7 +82,7 @@ async function ping() {
   return latency;
 }
 
-/// Renders a picture from the first sample to the last, and checks what is on the canvases in the end.
+/// Renders a picture from the first sample to the last.
 async function render() {
   const mine = (run += 1);
   const start = performance.now();
@@ -98,7 +99,7 @@ async function render() {
   if (mine !== run) return;
   const seconds = (performance.now() - start) / 1000;
   const sorted = [...frames].sort((a, b) => a - b);
-  const ok = await settle(workers, mine);
+  await settle(workers, mine);
   if (mine !== run) return;
   $('status').textContent = `${demo.width}×${demo.height}, ${settings.samples} samples for each pixel in ${seconds.toFixed(1)} s, ${demo.tasks} tasks`;
   const stats = demo.stats();
@@ -107,7 +108,6 @@ async function render() {
     samples: settings.samples,
     seconds,
     checksum: demo.checksum(),
-    canvas_ok: ok,
     tasks: workers.reduce((sum, worker) => sum + stats[4 * worker], 0),
     js_tasks: workers.reduce((sum, worker) => sum + stats[4 * worker + 3], 0),
     frame_p95_ms: quantile(sorted, 0.95),
@@ -116,21 +116,34 @@ async function render() {
   });
 }
 
-/// Lets the workers draw until the canvases show what is in memory. A canvas shows its drawing when its worker is next in its
-/// event loop, so the last drawing needs one visit more.
+/// Lets the workers draw the last tiles. A canvas shows its drawing when its worker is next in its event loop, so that needs one visit more.
 async function settle(workers, mine) {
-  const wanted = demo.pixels();
-  const check = new OffscreenCanvas(demo.width, demo.height).getContext('2d', { willReadFrequently: true });
-  for (let attempt = 0; attempt < 60 && mine === run; attempt += 1) {
+  for (let visit = 0; visit < 2 && mine === run; visit += 1) {
     await Promise.all(workers.map((worker) => demo.present(worker)));
     await sleep(50);
-    check.clearRect(0, 0, demo.width, demo.height);
-    for (const canvas of $('layers').children) check.drawImage(canvas, 0, 0);
-    const { data } = check.getImageData(0, 0, demo.width, demo.height);
-    if (data.every((byte, index) => byte === wanted[index])) return true;
   }
-  return false;
 }
+
+/// What `cargo xtask demo --headless` asks, with a screenshot of this page: how many pixels of the picture are not as they are in memory?
+report.differing = async (png) => {
+  const image = new Image();
+  image.src = `data:image/png;base64,${png}`;
+  await image.decode();
+  const { left, top } = $('layers').getBoundingClientRect();
+  const check = new OffscreenCanvas(demo.width, demo.height).getContext('2d', { willReadFrequently: true });
+  check.drawImage(image, -Math.round(left), -Math.round(top));
+  const { data } = check.getImageData(0, 0, demo.width, demo.height);
+  const wanted = new Uint32Array(demo.pixels().buffer);
+  return new Uint32Array(data.buffer).reduce((sum, pixel, index) => sum + (pixel === wanted[index] ? 0 : 1), 0);
+};
+
+/// Makes the page ready for its screenshot: the picture is shown pixel by pixel, and the workers go back to their event loops. For in Firefox whoever
+/// reads a canvas that was given away (`drawImage`, a screenshot) waits for its worker, for as long as that sleeps in the pool.
+report.close = () => {
+  Object.assign($('layers').style, { width: `${demo.width}px`, height: `${demo.height}px`, borderRadius: 0 });
+  demo.close();
+  closed = true;
+};
 
 const frames = []; // frame times of this rendering, in milliseconds
 const recent = []; // those that the meter shows
@@ -138,6 +151,7 @@ let last = performance.now();
 let turn = 0;
 
 function frame(now) {
+  if (closed) return;
   const took = now - last;
   last = now;
   if (!demo.finished) frames.push(took);

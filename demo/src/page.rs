@@ -21,7 +21,8 @@ use crate::tracer::{HEIGHT, WIDTH};
 /// What the page holds: the pool and the picture that is being rendered.
 #[wasm_bindgen]
 pub struct Demo {
-    pool: ThreadPool,
+    /// Until the demo is closed.
+    pool: RefCell<Option<ThreadPool>>,
     threads: Vec<ThreadId>,
     picture: RefCell<Option<Arc<Picture>>>,
 }
@@ -34,7 +35,7 @@ impl Demo {
         let threads = weblane_workers::init(if count == 0 { options } else { options.count(count) })?;
         weblane_workers::ready().await?;
         let pool = ThreadPool::new(threads.clone())?;
-        Ok(Demo { pool, threads, picture: RefCell::new(None) })
+        Ok(Demo { pool: RefCell::new(Some(pool)), threads, picture: RefCell::new(None) })
     }
 
     /// The number of workers.
@@ -75,12 +76,13 @@ impl Demo {
     }
 
     /// Starts a picture; the one before is abandoned.
-    pub fn render(&self, seed: u32, samples: u32, sun_degrees: f32) {
+    pub fn render(&self, seed: u32, samples: u32, sun_degrees: f32) -> Result<(), JsError> {
         let here = || weblane_workers::current().map_or(0, ThreadId::index);
-        let picture = Picture::start(&self.pool, seed, samples, sun_degrees, here);
+        let picture = Picture::start(&self.pool()?, seed, samples, sun_degrees, here);
         if let Some(before) = self.picture.replace(Some(picture)) {
             before.abandon();
         }
+        Ok(())
     }
 
     /// How much of the picture is done, 0 to 1.
@@ -123,14 +125,19 @@ impl Demo {
             js_sys::Reflect::set(&reply, &"worker".into(), &here.into())?;
             Ok(JsValue::from(reply))
         });
-        let handle = self.pool.spawn_js(task.payload(payload)).map_err(JsError::from)?;
+        let handle = self.pool()?.spawn_js(task.payload(payload)).map_err(JsError::from)?;
         Ok(handle.await.map_err(JsError::from)?)
+    }
+
+    /// Ends the pool: its workers go back to their event loops, with their canvases. The picture stays.
+    pub fn close(&self) {
+        self.pool.take();
     }
 
     /// For each worker: Rust tasks run, times stolen, times slept, JS tasks run.
     pub fn stats(&self) -> Float64Array {
-        let flat: Vec<f64> =
-            self.pool.stats().iter().flat_map(|s| [s.run, s.stolen, s.slept, s.js].map(|n| n as f64)).collect();
+        let stats = self.pool().map(|pool| pool.stats()).unwrap_or_default();
+        let flat: Vec<f64> = stats.iter().flat_map(|s| [s.run, s.stolen, s.slept, s.js].map(|n| n as f64)).collect();
         Float64Array::from(flat.as_slice())
     }
 
@@ -156,12 +163,16 @@ impl Demo {
 }
 
 impl Demo {
+    fn pool(&self) -> Result<ThreadPool, JsError> {
+        self.pool.borrow().clone().ok_or_else(|| JsError::new("the demo is closed"))
+    }
+
     fn with_picture<T>(&self, read: impl FnOnce(&Picture) -> T) -> Option<T> {
         self.picture.borrow().as_ref().map(|picture| read(picture))
     }
 
     async fn run_on(&self, worker: usize, task: JsTask) -> Result<JsValue, JsValue> {
-        let handle = self.pool.spawn_js_on(self.threads[worker], task).map_err(JsError::from)?;
+        let handle = self.pool()?.spawn_js_on(self.threads[worker], task).map_err(JsError::from)?;
         Ok(handle.await.map_err(JsError::from)?)
     }
 }

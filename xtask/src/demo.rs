@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::kit::browser::Engine;
 use crate::kit::process::{cargo, output, which};
 use crate::kit::server::{Serving, serve};
-use crate::kit::webdriver::Session;
+use crate::kit::webdriver::{self, Session};
 use crate::kit::{self, browser, compiler, fail, root, say, target, web};
 
 pub(crate) fn command() -> Command {
@@ -106,12 +106,12 @@ pub(crate) fn headless(engine: Engine, seed: u32, out: &Path) -> kit::Result<Val
         "const demo = globalThis.weblaneDemo; return demo && (demo.done || demo.error) ? JSON.stringify(demo) : null;";
     let answer = session.wait_for("the picture", done, Duration::from_secs(300))?;
     let page: Value = serde_json::from_str(answer.as_str().unwrap_or("null"))?;
-    fs::write(out.join("page.png"), session.screenshot()?)?;
-    let console = session.console();
-    drop(session);
     if let Some(error) = page["error"].as_str() {
-        return Err(fail(format!("the demo failed: {error}\n{console}")));
+        return Err(fail(format!("the demo failed: {error}\n{}", session.console())));
     }
+    let (png, differing) = photograph(&session)?;
+    fs::write(out.join("page.png"), png)?;
+    drop(session);
     say(format!("rendering seed {seed} natively"));
     let checksum_native = native_checksum(seed)?;
     let result = json!({
@@ -131,9 +131,29 @@ pub(crate) fn headless(engine: Engine, seed: u32, out: &Path) -> kit::Result<Val
             result["checksum"]
         )));
     }
-    // The checksum is of the memory that was rendered into; the page also reads its canvases back.
-    if page["canvas_ok"] != Value::Bool(true) {
-        return Err(fail(format!("the picture is right in memory and wrong on the page: {page}")));
+    // The checksum is of the memory that was rendered into; the screenshot shows what the workers drew on their canvases.
+    if differing != 0 {
+        return Err(fail(format!(
+            "the picture is right in memory and wrong on the page: {differing} pixels of {} differ",
+            out.join("page.png").display()
+        )));
     }
     Ok(result)
+}
+
+/// A screenshot of the page when all canvases show what is in memory, or of the last attempt; and how many pixels differ.
+fn photograph(session: &Session) -> kit::Result<(Vec<u8>, u64)> {
+    session.run("globalThis.weblaneDemo.close();")?;
+    let mut attempts = 0;
+    loop {
+        let png = session.screenshot()?;
+        let differing = session.run(&format!("return globalThis.weblaneDemo.differing('{png}');"))?;
+        let differing =
+            differing.as_u64().ok_or_else(|| fail(format!("the page cannot read its picture: {differing}")))?;
+        attempts += 1;
+        if differing == 0 || attempts == 40 {
+            return Ok((webdriver::base64(&png)?, differing));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }

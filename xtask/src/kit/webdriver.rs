@@ -40,7 +40,7 @@ impl Session {
         call("POST", &format!("{}/url", self.base), Some(&json!({ "url": url }))).map(drop)
     }
 
-    /// Runs the body of a function in the page and returns its value.
+    /// Runs the body of a function in the page and returns its value; of a promise, what it settles to.
     pub(crate) fn run(&self, script: &str) -> Result<Value> {
         call("POST", &format!("{}/execute/sync", self.base), Some(&json!({"script": script, "args": []})))
     }
@@ -76,10 +76,10 @@ impl Session {
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// A picture of the page, as a PNG file's bytes.
-    pub(crate) fn screenshot(&self) -> Result<Vec<u8>> {
+    /// A picture of the page: a PNG file in base64.
+    pub(crate) fn screenshot(&self) -> Result<String> {
         let answer = call("GET", &format!("{}/screenshot", self.base), None)?;
-        base64(answer.as_str().unwrap_or_default()).ok_or_else(|| fail("the driver's screenshot is not in base64"))
+        answer.as_str().map(str::to_owned).ok_or_else(|| fail("the driver gave no screenshot"))
     }
 }
 
@@ -127,8 +127,13 @@ fn call(method: &str, url: &str, body: Option<&Value>) -> Result<Value> {
     )))
 }
 
+/// The bytes of a text in base64.
+pub(crate) fn base64(text: &str) -> Result<Vec<u8>> {
+    decode(text).ok_or_else(|| fail("what the driver sent is not in base64"))
+}
+
 /// RFC 4648, the standard alphabet, with or without padding.
-fn base64(text: &str) -> Option<Vec<u8>> {
+fn decode(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| {
         Some(u32::from(match byte {
             b'A'..=b'Z' => byte - b'A',
@@ -155,7 +160,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Engine, base64, port};
+    use super::{Engine, decode, port};
 
     #[test]
     fn drivers_say_where_they_listen() {
@@ -167,9 +172,9 @@ mod tests {
     #[test]
     fn base64_of_the_rfc() {
         for (text, bytes) in [("", ""), ("Zg==", "f"), ("Zm8=", "fo"), ("Zm9v", "foo"), ("Zm9vYmFy", "foobar")] {
-            assert_eq!(base64(text).as_deref(), Some(bytes.as_bytes()));
+            assert_eq!(decode(text).as_deref(), Some(bytes.as_bytes()));
         }
-        assert_eq!(base64("+/8="), Some(vec![0xfb, 0xff]));
-        assert_eq!(base64("!"), None);
+        assert_eq!(decode("+/8="), Some(vec![0xfb, 0xff]));
+        assert_eq!(decode("!"), None);
     }
 }
