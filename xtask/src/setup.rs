@@ -4,6 +4,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::kit::{self, browser::Engine, compiler, fail, say, web};
 
+const TOOLS: [&str; 2] = ["weblane-tool-bindgen", "weblane-tool-test-runner"];
+
 pub(crate) fn command() -> Command {
     Command::new("setup")
         .about("Finds or gets the compiler with its source, wasm-bindgen's tools and the browsers")
@@ -28,7 +30,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
         say(format!("{}: {} ({})", engine.name(), browser.binary.display(), browser.origin));
         say(format!("  driver: {}", browser.driver.display()));
     }
-    for tool in ["weblane-tool-bindgen", "weblane-tool-test-runner"] {
+    for tool in TOOLS {
         say(format!("{tool}: {}", web::tool(tool)?.display()));
     }
     Ok(())
@@ -52,6 +54,9 @@ fn check() -> kit::Result<()> {
             format!("{} ({}), driven by {}", found.binary.display(), found.origin, found.driver.display())
         };
         line(engine.name(), found.map(shown));
+    }
+    for tool in TOOLS {
+        line(tool, web::find_tool(tool)?.map(|file| file.display().to_string()));
     }
     if missing.is_empty() {
         Ok(())

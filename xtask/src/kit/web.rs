@@ -1,11 +1,12 @@
 //! Building for the web: wasm with threads, and its JS glue.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::compiler::Compiler;
 use super::process::{cargo, run};
-use super::{Result, fail, say, target};
+use super::{Result, cache, fail, root, say, target};
 
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -63,18 +64,58 @@ pub(crate) fn arguments(build: Build) -> [&'static str; 4] {
     ["--target", TARGET, "-Z", std]
 }
 
-/// Builds one of this workspace's tools, which are heavy and therefore built on first need.
+/// One of this workspace's tools. They are heavy, and the same in every clone: built on first need into the cache folder, keyed by wasm-bindgen's
+/// version and by what the tool is made of, so that a second clone finds them there.
 pub(crate) fn tool(name: &str) -> Result<PathBuf> {
-    let binary = target().join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    if !binary.exists() {
-        say(format!("building {name}, once (a minute or two)"));
+    let (entry, file) = tool_entry(name)?;
+    let made = cache::make(&entry, |folder| {
+        say(format!("building {name} {}, once (a minute or two)", wasm_bindgen_version()?));
+        run(cargo().args(["build", "--package", name]))?;
+        let built = target().join("debug").join(&file);
+        fs::copy(&built, folder.join(&file))
+            .map(drop)
+            .map_err(|error| fail(format!("{name} was built, but {} cannot be copied: {error}", built.display())))
+    });
+    Ok(made?.join(file))
+}
+
+/// The tool's place, if it has been built.
+pub(crate) fn find_tool(name: &str) -> Result<Option<PathBuf>> {
+    let (entry, file) = tool_entry(name)?;
+    Ok(Some(cache::folder()?.join(entry).join(file)).filter(|file| file.is_file()))
+}
+
+/// The name of the tool's entry in the cache, and of its file there.
+fn tool_entry(name: &str) -> Result<(String, String)> {
+    let source = root().join("tools").join(name.trim_start_matches("weblane-tool-"));
+    let version = wasm_bindgen_version()?;
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let entry = format!("{name}-{version}-{:016x}-{}", fingerprint(&source)?, std::env::consts::ARCH);
+    Ok((entry, file))
+}
+
+/// The version of wasm-bindgen in `Cargo.lock`: the tools must be of exactly that one.
+fn wasm_bindgen_version() -> Result<String> {
+    let lock = root().join("Cargo.lock");
+    let text = fs::read_to_string(&lock)?;
+    let mut lines = text.lines().skip_while(|line| *line != "name = \"wasm-bindgen\"");
+    let version = lines.nth(1).and_then(|line| line.strip_prefix("version = \""));
+    let version = version.and_then(|rest| rest.strip_suffix('"'));
+    version.map(str::to_owned).ok_or_else(|| fail(format!("{} names no wasm-bindgen", lock.display())))
+}
+
+/// A number that changes with any file of a tool (FNV-1a over its manifest and its sources, in the order of their names).
+fn fingerprint(source: &Path) -> Result<u64> {
+    let mut files: Vec<PathBuf> = fs::read_dir(source.join("src"))?.flatten().map(|entry| entry.path()).collect();
+    files.push(source.join("Cargo.toml"));
+    files.sort();
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for file in files.iter().filter(|file| file.is_file()) {
+        for byte in fs::read(file)? {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
     }
-    run(cargo().args(["build", "--quiet", "--package", name]))?;
-    if binary.exists() {
-        Ok(binary)
-    } else {
-        Err(fail(format!("{name} was built, but is not at {}", binary.display())))
-    }
+    Ok(hash)
 }
 
 /// Builds the library of the package in `manifest` as a page's module: `OUT/NAME.js` and `OUT/NAME_bg.wasm`.
