@@ -12,6 +12,7 @@ extern crate std;
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 mod front;
 mod handle;
+mod held;
 mod host;
 mod idle;
 mod injector;
@@ -21,6 +22,7 @@ mod scheduler;
 mod slab;
 mod stats;
 mod task;
+mod yielding;
 
 #[cfg(all(not(target_arch = "wasm32"), feature = "std"))]
 mod native;
@@ -35,7 +37,8 @@ use web as here;
 pub use front::{JoinHandle, ThreadPool, WorkerStats};
 pub use handle::JoinError;
 #[cfg(target_arch = "wasm32")]
-pub use web::{JsError, JsHandle, JsReply, JsTask, PoolError};
+pub use web::{JsBatch, JsBroadcast, JsError, JsHandle, JsReply, JsTask, PoolError};
+pub use yielding::{js_pending, should_yield};
 
 #[cfg(test)]
 mod tests;

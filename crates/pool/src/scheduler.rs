@@ -11,6 +11,7 @@ use core::iter;
 
 use weblane_ring::steal::Steal;
 
+use crate::held::Held;
 use crate::host::{Host, RING, Seat};
 use crate::idle::Idle;
 use crate::injector::Injector;
@@ -32,7 +33,8 @@ pub(crate) enum Leave {
 /// The part of a pool that all its threads share.
 pub(crate) struct Core<H> {
     host: H,
-    idle: Idle,
+    pub(crate) idle: Idle,
+    pub(crate) held: Held,
     injector: Injector,
 }
 
@@ -45,7 +47,7 @@ const BATCH: usize = RING / 2;
 
 impl<H: Host> Core<H> {
     pub(crate) fn new(host: H) -> Core<H> {
-        Core { host, idle: Idle::new(), injector: Injector::new() }
+        Core { host, idle: Idle::new(), held: Held::new(), injector: Injector::new() }
     }
 
     pub(crate) fn host(&self) -> &H {
@@ -96,6 +98,8 @@ impl<H: Host> Core<H> {
         fence_after_publication();
         if let Some(worker) = self.idle.claim() {
             self.host.word(worker).set_token();
+        } else {
+            self.wake_held();
         }
     }
 
@@ -109,7 +113,7 @@ impl<H: Host> Core<H> {
 
     /// Whether some queue has a task that can be taken. A ring that a thief is emptying counts as empty: it would only make
     /// others spin, and the thief wakes somebody after its move (race 52).
-    fn anything_queued(&self) -> bool {
+    pub(crate) fn anything_queued(&self) -> bool {
         !self.injector.is_empty() || (0..self.host.workers()).any(|i| !self.host.lane(i).ring.stealer().is_empty())
     }
 
@@ -118,6 +122,7 @@ impl<H: Host> Core<H> {
     /// The loop of worker `me`. Entered with an empty JS stack; returns when the thread must do something else.
     pub(crate) fn run(&self, me: usize) -> Leave {
         let before = H::set_seat(Some(Seat { core: self, worker: me }));
+        self.held.end(me);
         let leave = Worker::new(self, me).work();
         H::set_seat(before);
         leave
@@ -139,13 +144,14 @@ impl<H: Host> Core<H> {
         for worker in 0..self.host.workers() {
             self.host.word(worker).set_stop();
         }
+        self.call_all_held();
     }
 }
 
 /// A worker inside the loop.
-struct Worker<'a, H: Host> {
-    core: &'a Core<H>,
-    me: usize,
+pub(crate) struct Worker<'a, H: Host> {
+    pub(crate) core: &'a Core<H>,
+    pub(crate) me: usize,
     /// Whether this worker's searcher bit is set. Nobody else clears it; a waker may set it while this worker sleeps.
     searching: bool,
     turn: u32,
@@ -157,7 +163,7 @@ struct Worker<'a, H: Host> {
 const PUBLISH_EVERY: u64 = 64;
 
 impl<'a, H: Host> Worker<'a, H> {
-    fn new(core: &'a Core<H>, me: usize) -> Self {
+    pub(crate) fn new(core: &'a Core<H>, me: usize) -> Self {
         Worker { core, me, searching: false, turn: 0, random: seed(me), tally: Tally::default() }
     }
 
@@ -168,6 +174,9 @@ impl<'a, H: Host> Worker<'a, H> {
             // JS has priority, whatever is queued.
             if word.load().messages() > 0 {
                 break Leave::Messages;
+            }
+            if H::must_come_out() {
+                break Leave::Again;
             }
             if let Some(task) = self.next() {
                 self.found();
@@ -214,13 +223,13 @@ impl<'a, H: Host> Worker<'a, H> {
         local.or_else(|| self.search())
     }
 
-    fn pop_own(&mut self) -> Option<Task> {
+    pub(crate) fn pop_own(&mut self) -> Option<Task> {
         // SAFETY: this thread is the only one that is worker `me`, and the owner ends before any task runs.
         unsafe { self.core.host.lane(self.me).ring.owner() }.pop()
     }
 
     /// Takes a batch: the first task to run, the others into the own ring.
-    fn pop_injector(&mut self) -> Option<Task> {
+    pub(crate) fn pop_injector(&mut self) -> Option<Task> {
         // SAFETY: as in `pop_own`; the tasks are only moved while the owner is in use.
         let mut own = unsafe { self.core.host.lane(self.me).ring.owner() };
         let (mut first, mut moved) = (None, false);
@@ -259,7 +268,7 @@ impl<'a, H: Host> Worker<'a, H> {
     }
 
     /// Steals half of the first ring that has something, beginning with a random one.
-    fn steal(&mut self) -> Option<Task> {
+    pub(crate) fn steal(&mut self) -> Option<Task> {
         let workers = self.core.host.workers();
         let start = self.next_random() as usize % workers;
         // SAFETY: as in `pop_own`; nothing is run while the owner is in use.
@@ -298,7 +307,7 @@ impl<'a, H: Host> Worker<'a, H> {
         }
     }
 
-    fn execute(&mut self, task: Task) {
+    pub(crate) fn execute(&mut self, task: Task) {
         // A panic in a detached task ends here: the panic hook has reported it.
         let _ = H::catch(|| task.run());
         self.tally.run += 1;
@@ -317,7 +326,7 @@ impl<'a, H: Host> Worker<'a, H> {
         self.core.hand_over();
     }
 
-    fn publish_tally(&mut self) {
+    pub(crate) fn publish_tally(&mut self) {
         self.core.host.lane(self.me).counters.add(&mut self.tally);
     }
 
