@@ -93,6 +93,16 @@ pub(crate) trait Host: Sized + Send + Sync + 'static {
     /// Runs user code and stops a panic, where panics can be stopped.
     fn catch<R>(run: impl FnOnce() -> R) -> Result<R, Payload>;
 
+    /// Calls a worker that rests in its event loop; see `held`.
+    fn call(&self, worker: usize) {
+        let _ = worker;
+    }
+
+    /// Whether the calling worker must run in slices from now on, because somebody holds it in its event loop.
+    fn must_come_out() -> bool {
+        false
+    }
+
     /// Before handing memory to other threads.
     fn publish_memory() {}
 
