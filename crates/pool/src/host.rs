@@ -11,6 +11,7 @@ use core::any::Any;
 use weblane_ring::steal::Ring;
 use weblane_sync::ThreadWord;
 
+use crate::fork::window::Window;
 use crate::scheduler::Core;
 use crate::stats::Counters;
 use crate::task::Task;
@@ -21,21 +22,22 @@ pub(crate) const RING: usize = if cfg!(loom) { 4 } else { 256 };
 /// A panic's payload.
 pub(crate) type Payload = Box<dyn Any + Send>;
 
-/// What belongs to one worker and is touched by all: its ring and its counters.
+/// What belongs to one worker and is touched by all: its ring, its window of branches, and its counters.
 pub(crate) struct Lane {
     pub(crate) ring: Ring<Task, RING>,
+    pub(crate) window: Window,
     pub(crate) counters: Counters,
 }
 
 impl Lane {
     #[cfg(not(loom))]
     pub(crate) const fn new() -> Lane {
-        Lane { ring: Ring::new(), counters: Counters::new() }
+        Lane { ring: Ring::new(), window: Window::new(), counters: Counters::new() }
     }
 
     #[cfg(loom)]
     pub(crate) fn new() -> Lane {
-        Lane { ring: Ring::new(), counters: Counters::new() }
+        Lane { ring: Ring::new(), window: Window::new(), counters: Counters::new() }
     }
 }
 

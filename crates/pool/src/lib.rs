@@ -9,6 +9,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", target_arch = "wasm32", test))]
 extern crate std;
 
+mod fork;
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 mod front;
 mod handle;
@@ -31,6 +32,8 @@ mod web;
 #[cfg(target_arch = "wasm32")]
 use web as here;
 
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
+pub use fork::join;
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 pub use front::{JoinHandle, ThreadPool, WorkerStats};
 pub use handle::JoinError;

@@ -11,7 +11,8 @@ use core::iter;
 
 use weblane_ring::steal::Steal;
 
-use crate::host::{Host, RING, Seat};
+use crate::fork;
+use crate::host::{Host, Lane, RING, Seat};
 use crate::idle::Idle;
 use crate::injector::Injector;
 use crate::primitive::fence_after_publication;
@@ -91,7 +92,7 @@ impl<H: Host> Core<H> {
     }
 
     /// Wakes a sleeper if nobody is searching. To be called after every publication of a task, and after every move of tasks.
-    fn wake_one(&self) {
+    pub(crate) fn wake_one(&self) {
         // Orders the publication before the look at the idle word; partner: `announce_sleep` and the re-check in `run`.
         fence_after_publication();
         if let Some(worker) = self.idle.claim() {
@@ -110,7 +111,8 @@ impl<H: Host> Core<H> {
     /// Whether some queue has a task that can be taken. A ring that a thief is emptying counts as empty: it would only make
     /// others spin, and the thief wakes somebody after its move (race 52).
     fn anything_queued(&self) -> bool {
-        !self.injector.is_empty() || (0..self.host.workers()).any(|i| !self.host.lane(i).ring.stealer().is_empty())
+        let queued = |lane: &Lane| !lane.ring.stealer().is_empty() || !lane.window.is_empty();
+        !self.injector.is_empty() || (0..self.host.workers()).any(|i| queued(self.host.lane(i)))
     }
 
     // ---------------------------------------------------------------------------------------------------------- the loop
@@ -118,6 +120,8 @@ impl<H: Host> Core<H> {
     /// The loop of worker `me`. Entered with an empty JS stack; returns when the thread must do something else.
     pub(crate) fn run(&self, me: usize) -> Leave {
         let before = H::set_seat(Some(Seat { core: self, worker: me }));
+        #[cfg(any(feature = "std", target_arch = "wasm32", test))]
+        let _stay = fork::hot::enter(&self.host.lane(me).window);
         let leave = Worker::new(self, me).work();
         H::set_seat(before);
         leave
@@ -269,6 +273,10 @@ impl<'a, H: Host> Worker<'a, H> {
                 self.tally.stolen += 1;
                 // What was moved, and what was left in a ring that counted as empty meanwhile, is announced by `found`: this
                 // worker is a searcher, and the last searcher to find something looks at the queues again (M5, M8).
+                return Some(task);
+            }
+            if let Some(task) = fork::steal_from(self.core, self.me, victim) {
+                self.tally.stolen += 1;
                 return Some(task);
             }
         }
