@@ -18,7 +18,7 @@ fn joining(n: u32) -> u64 {
     if n < 2 {
         return u64::from(n);
     }
-    let (a, b) = join(|| joining(n - 1), || joining(n - 2));
+    let (a, b) = join(move || joining(n - 1), move || joining(n - 2));
     a + b
 }
 
@@ -26,7 +26,7 @@ fn rayon_joining(n: u32) -> u64 {
     if n < 2 {
         return u64::from(n);
     }
-    let (a, b) = rayon_core::join(|| rayon_joining(n - 1), || rayon_joining(n - 2));
+    let (a, b) = rayon_core::join(move || rayon_joining(n - 1), move || rayon_joining(n - 2));
     a + b
 }
 

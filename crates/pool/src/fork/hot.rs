@@ -4,7 +4,9 @@
 //! calls. They differ when the window has room, when a thief has just taken something, and on a thread that is no worker: a
 //! comparison for three questions, of which the slow path then sorts out the answers.
 
-use core::cell::Cell;
+use core::cell::{Cell, UnsafeCell};
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 
 use super::window::{Window, WindowState};
 use crate::primitive::AtomicU32;
@@ -12,13 +14,16 @@ use crate::primitive::AtomicU32;
 struct Hot {
     word: Cell<*const AtomicU32>,
     full: Cell<u32>,
+    scratch: UnsafeCell<Memory>,
 }
+
+type Memory = MaybeUninit<[u64; 8]>;
 
 #[cfg(not(loom))]
 mod place {
-    use core::cell::Cell;
+    use core::cell::{Cell, UnsafeCell};
 
-    use super::Hot;
+    use super::{Hot, Memory};
     use crate::fork::window::WindowState;
     use crate::primitive::AtomicU32;
 
@@ -26,19 +31,29 @@ mod place {
     static NOBODY: AtomicU32 = AtomicU32::new(0);
 
     std::thread_local! {
-        pub(super) static HOT: Hot = const { Hot { word: Cell::new(&raw const NOBODY), full: Cell::new(WindowState::NEVER) } };
+        pub(super) static HOT: Hot = const {
+            Hot {
+                word: Cell::new(&raw const NOBODY),
+                full: Cell::new(WindowState::NEVER),
+                scratch: UnsafeCell::new(Memory::new([0; 8])),
+            }
+        };
     }
 }
 
 #[cfg(loom)]
 mod place {
-    use core::cell::Cell;
+    use core::cell::{Cell, UnsafeCell};
 
-    use super::Hot;
+    use super::{Hot, Memory};
     use crate::fork::window::WindowState;
 
     loom::thread_local! {
-        pub(super) static HOT: Hot = Hot { word: Cell::new(core::ptr::null()), full: Cell::new(WindowState::NEVER) };
+        pub(super) static HOT: Hot = Hot {
+            word: Cell::new(core::ptr::null()),
+            full: Cell::new(WindowState::NEVER),
+            scratch: UnsafeCell::new(Memory::uninit()),
+        };
     }
 }
 
@@ -80,4 +95,34 @@ impl Drop for Stay {
 /// The owner has changed its count.
 pub(crate) fn pushed_is_now(state: WindowState) {
     place::HOT.with(|hot| hot.full.set(state.full()));
+}
+
+/// A value in the calling thread's scratch memory.
+pub(crate) struct Scratch<T>(*mut T, PhantomData<T>);
+
+impl<T> Scratch<T> {
+    /// Whether a value of this type has room.
+    pub(crate) const fn fits() -> bool {
+        size_of::<T>() <= size_of::<Memory>() && align_of::<T>() <= align_of::<Memory>()
+    }
+
+    /// Puts a value there, for the caller to take at once.
+    pub(crate) fn put(value: T) -> Scratch<T> {
+        assert!(Self::fits());
+        place::HOT.with(|hot| {
+            let place = hot.scratch.get().cast::<T>();
+            // SAFETY: it fits, and nothing is kept there between `put` and `take`, so nothing is overwritten that somebody wants.
+            unsafe { place.write(value) };
+            Scratch(place, PhantomData)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// On the thread that has put it there, with nothing in between.
+    #[inline(always)]
+    pub(crate) unsafe fn take(self) -> T {
+        // SAFETY: passed on to the caller.
+        unsafe { self.0.read() }
+    }
 }

@@ -1,6 +1,8 @@
 //! `join`: two closures, the second of which anybody may take meanwhile.
 
 use core::hint;
+use core::marker::PhantomData;
+use core::mem::{self, ManuallyDrop};
 use std::panic::resume_unwind;
 
 use super::branch::{Branch, Header, run_taken};
@@ -26,15 +28,51 @@ where
     A: FnOnce() -> RA,
     B: FnOnce() -> RB,
 {
-    if hot::window_is_full() { both::<H, _, _>(a, b) } else { join_with_room::<H, _, _, _, _>(a, b) }
+    if hot::window_is_full() {
+        return both::<H, _, _>(a, b);
+    }
+    // By way of the thread's own scratch memory where it fits: a place in this frame would cost the fast path, too, a frame in memory, which
+    // on wasm is most of the price of a small function.
+    if hot::Scratch::<(RA, RB)>::fits() {
+        let scratch = join_to_scratch::<H, _, _, _, _>(a, b);
+        // SAFETY: just filled, by this thread, and read once.
+        unsafe { scratch.take() }
+    } else {
+        join_with_room::<H, _, _, _, _>(a, b)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn join_to_scratch<H, A, B, RA, RB>(a: A, b: B) -> hot::Scratch<(RA, RB)>
+where
+    H: Host,
+    A: FnOnce() -> RA,
+    B: FnOnce() -> RB,
+{
+    hot::Scratch::put(join_with_room::<H, _, _, _, _>(a, b))
 }
 
 /// One after the other. If the first panics the second runs all the same, as it would if somebody had taken it.
 #[inline(always)]
 fn both<H: Host, RA, RB>(a: impl FnOnce() -> RA, b: impl FnOnce() -> RB) -> (RA, RB) {
-    match H::catch(a) {
-        Ok(a) => (a, b()),
-        Err(payload) => second_then_unwind::<H, RB>(b, payload),
+    let mut second = Second::<H, _, _>(ManuallyDrop::new(b), PhantomData);
+    let a = a();
+    // SAFETY: its only use; `second` is forgotten.
+    let b = unsafe { ManuallyDrop::take(&mut second.0) };
+    mem::forget(second);
+    (a, b())
+}
+
+/// A closure that runs when the one before it unwinds.
+struct Second<H: Host, B: FnOnce() -> RB, RB>(ManuallyDrop<B>, PhantomData<fn() -> H>);
+
+impl<H: Host, B: FnOnce() -> RB, RB> Drop for Second<H, B, RB> {
+    fn drop(&mut self) {
+        // SAFETY: dropped once, and only if `both` has not taken it.
+        let second = unsafe { ManuallyDrop::take(&mut self.0) };
+        // The first panic wins.
+        let _ = H::catch(|| drop(second()));
     }
 }
 
@@ -46,7 +84,6 @@ fn second_then_unwind<H: Host, RB>(b: impl FnOnce() -> RB, payload: Payload) -> 
 }
 
 #[cold]
-#[inline(never)]
 fn join_with_room<H, A, B, RA, RB>(a: A, b: B) -> (RA, RB)
 where
     H: Host,
