@@ -22,6 +22,16 @@ fn joining(n: u32) -> u64 {
     a + b
 }
 
+/// The same calls as [`joining`]: of `sequential`'s two, the compiler makes one a loop.
+fn both_calls(n: u32) -> u64 {
+    if n < 2 {
+        return u64::from(n);
+    }
+    let (a, b) = (both_calls(n - 1), both_calls(n - 2));
+    // Never so, but the compiler does not know it, and so the second call is no tail call.
+    if n > 100 { sequential(n) } else { a + b }
+}
+
 fn rayon_joining(n: u32) -> u64 {
     if n < 2 {
         return u64::from(n);
@@ -67,6 +77,7 @@ pub(crate) fn rows(pools: &Pools, clock: Clock) -> Vec<Row> {
         "fib30_join_ms",
         vec![
             ("sequential", Box::new(|| time(clock, sequential))),
+            ("sequential, both calls", Box::new(|| time(clock, both_calls))),
             ("weblane, 2 workers", Box::new(weblane(&pools.two))),
             ("weblane, 1 worker", Box::new(weblane(&pools.one))),
             (

@@ -1,100 +1,77 @@
-//! What a join compares: two words of the calling thread.
+//! What a join looks at: one word of the calling thread.
 //!
-//! `word` is the address of the state of the thread's window, and `full` the value which that has while the window is full. While they are equal a join is two
-//! calls. They differ when the window has room, when a thief has just taken something, and on a thread that is no worker: a
-//! comparison for three questions, of which the slow path then sorts out the answers.
+//! `inline_only` is not zero on a thread that is no worker, and on a worker whose window is full: there a join is two calls. Else the slow path sorts
+//! out what to do. So one load answers three questions: am I a worker, is there room, is somebody hungry; for a thief that makes room sets the word to
+//! zero. It is a hint: the window decides. The owner, who has just filled the window and set the word, looks at the window once more, so that a
+//! thief who was in between is not overlooked until the stack unwinds.
 
-use core::cell::{Cell, UnsafeCell};
+use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
+use core::sync::atomic::Ordering;
 
-use super::window::{Window, WindowState};
+use super::window::Window;
 use crate::primitive::AtomicU32;
 
+/// The word in question.
+pub(crate) struct InlineOnly(AtomicU32);
+
+impl InlineOnly {
+    /// Relaxed throughout: the word orders nothing. Written by swaps: on wasm a store costs eight times as much in one engine.
+    pub(crate) fn set(&self, inline_only: bool) -> bool {
+        self.0.swap(u32::from(inline_only), Ordering::Relaxed) != 0
+    }
+}
+
 struct Hot {
-    word: Cell<*const AtomicU32>,
-    full: Cell<u32>,
+    inline_only: InlineOnly,
     scratch: UnsafeCell<Memory>,
 }
 
 type Memory = MaybeUninit<[u64; 8]>;
 
 #[cfg(not(loom))]
-mod place {
-    use core::cell::{Cell, UnsafeCell};
-
-    use super::{Hot, Memory};
-    use crate::fork::window::WindowState;
-    use crate::primitive::AtomicU32;
-
-    /// The word of threads that are no workers.
-    static NOBODY: AtomicU32 = AtomicU32::new(0);
-
-    std::thread_local! {
-        pub(super) static HOT: Hot = const {
-            Hot {
-                word: Cell::new(&raw const NOBODY),
-                full: Cell::new(WindowState::NEVER),
-                scratch: UnsafeCell::new(Memory::new([0; 8])),
-            }
-        };
-    }
+std::thread_local! {
+    static HOT: Hot = const { Hot { inline_only: InlineOnly(AtomicU32::new(1)), scratch: UnsafeCell::new(Memory::new([0; 8])) } };
 }
 
 #[cfg(loom)]
-mod place {
-    use core::cell::{Cell, UnsafeCell};
-
-    use super::{Hot, Memory};
-    use crate::fork::window::WindowState;
-
-    loom::thread_local! {
-        pub(super) static HOT: Hot = Hot {
-            word: Cell::new(core::ptr::null()),
-            full: Cell::new(WindowState::NEVER),
-            scratch: UnsafeCell::new(Memory::uninit()),
-        };
-    }
+loom::thread_local! {
+    static HOT: Hot = Hot { inline_only: InlineOnly(AtomicU32::new(1)), scratch: UnsafeCell::new(Memory::uninit()) };
 }
 
-/// Whether this thread is a worker with a full window.
+/// Whether a join on this thread is two calls.
 #[inline(always)]
-pub(crate) fn window_is_full() -> bool {
-    place::HOT.with(|hot| {
-        if cfg!(loom) && hot.word.get().is_null() {
-            return false;
+pub(crate) fn inline_only() -> bool {
+    HOT.with(|hot| hot.inline_only.0.load(Ordering::Relaxed) != 0)
+}
+
+/// Brings this thread's word up to date with its window.
+pub(crate) fn refresh(window: &Window) {
+    HOT.with(|hot| {
+        hot.inline_only.set(window.is_full());
+        // A thief may have made room between the look and the change.
+        if !window.is_full() {
+            hot.inline_only.set(false);
         }
-        // SAFETY: set by `enter` to a window that outlives the stay, or the static one.
-        let word = unsafe { &*hot.word.get() };
-        // Relaxed: a thief's claim that is seen a moment later is an opportunity that is seen a moment later.
-        word.load(core::sync::atomic::Ordering::Relaxed) == hot.full.get()
-    })
+    });
 }
 
 /// The thread's stay in a pool's loop; its end restores what was before.
-pub(crate) struct Stay {
-    word: *const AtomicU32,
-    full: u32,
-}
+pub(crate) struct Stay(bool, PhantomData<*const ()>);
 
 /// This thread is the worker of `window` until the stay ends.
 pub(crate) fn enter(window: &Window) -> Stay {
-    place::HOT
-        .with(|hot| Stay { word: hot.word.replace(window.word()), full: hot.full.replace(window.own_state().full()) })
+    HOT.with(|hot| {
+        window.set_hint(&hot.inline_only);
+        Stay(hot.inline_only.set(false), PhantomData)
+    })
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        place::HOT.with(|hot| {
-            hot.word.set(self.word);
-            hot.full.set(self.full);
-        });
+        HOT.with(|hot| hot.inline_only.set(self.0));
     }
-}
-
-/// The owner has changed its count.
-pub(crate) fn pushed_is_now(state: WindowState) {
-    place::HOT.with(|hot| hot.full.set(state.full()));
 }
 
 /// A value in the calling thread's scratch memory.
@@ -109,7 +86,7 @@ impl<T> Scratch<T> {
     /// Puts a value there, for the caller to take at once.
     pub(crate) fn put(value: T) -> Scratch<T> {
         assert!(Self::fits());
-        place::HOT.with(|hot| {
+        HOT.with(|hot| {
             let place = hot.scratch.get().cast::<T>();
             // SAFETY: it fits, and nothing is kept there between `put` and `take`, so nothing is overwritten that somebody wants.
             unsafe { place.write(value) };

@@ -28,7 +28,7 @@ where
     A: FnOnce() -> RA,
     B: FnOnce() -> RB,
 {
-    if hot::window_is_full() {
+    if hot::inline_only() {
         return both::<H, _, _>(a, b);
     }
     // By way of the thread's own scratch memory where it fits: a place in this frame would cost the fast path, too, a frame in memory, which
@@ -103,7 +103,7 @@ where
         // SAFETY: it was not pushed.
         return both::<H, _, _>(a, unsafe { branch.into_closure() });
     }
-    hot::pushed_is_now(window.own_state());
+    hot::refresh(window);
     core.wake_one();
     if let Some(helper) = window.call_helper() {
         core.host().lane(helper).window.ring();
@@ -111,7 +111,7 @@ where
     let a = H::catch(a);
     // SAFETY: this thread is worker `me`, and what was pushed since is popped or settled: the youngest branch is this one.
     if unsafe { window.pop() } {
-        hot::pushed_is_now(window.own_state());
+        hot::refresh(window);
         // SAFETY: popped.
         let b = unsafe { branch.into_closure() };
         return match a {
@@ -122,7 +122,7 @@ where
     wait_for(core, me, branch.header());
     // SAFETY: as for `pop`; it was taken, and it is done.
     unsafe { window.settle() };
-    hot::pushed_is_now(window.own_state());
+    hot::refresh(window);
     match (a, branch.into_result()) {
         (Ok(a), Some(Ok(b))) => (a, b),
         (Err(payload), b) => {

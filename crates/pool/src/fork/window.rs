@@ -7,6 +7,7 @@
 //! | `state` | one 32-bit word: low half, how many branches on this worker's stack were **taken**; high half, how many were **pushed** |
 //! | `slots` | a pointer for each of the last [`WINDOW`] pushed branches: branch `i` in slot `i % WINDOW` |
 //! | `doorbell` | the futex on which this worker sleeps while it waits for a branch; a count, so that a ring is never missed |
+//! | `hint` | the address of the word of the owner's thread that its joins look at (`hot`); a thief sets that to zero |
 //! | `helpers` | a mask of workers that sleep until a branch of *this* worker is done, and would rather help |
 //!
 //! Taken ≤ pushed ≤ taken + [`WINDOW`], except that branches which were taken and are not finished stay counted in both until their
@@ -32,6 +33,7 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 
 use super::branch::Header;
+use super::hot::InlineOnly;
 use crate::primitive::{AtomicU32, AtomicUsize};
 
 /// How many branches of one worker are exposed at a time. Deeper joins run inline until one of these is taken or run. Small, because
@@ -48,9 +50,6 @@ const MOST: u32 = 0xfffe;
 pub(crate) struct WindowState(u32);
 
 impl WindowState {
-    /// A value that the word never has.
-    pub(crate) const NEVER: u32 = u32::MAX;
-
     const fn taken(self) -> u32 {
         self.0 & 0xffff
     }
@@ -62,11 +61,6 @@ impl WindowState {
     const fn pending(self) -> u32 {
         self.pushed() - self.taken()
     }
-
-    /// The value of the word at which the window is full, while the owner's count is this one's.
-    pub(crate) const fn full(self) -> u32 {
-        if self.pushed() < WINDOW { WindowState::NEVER } else { self.0 & 0xffff_0000 | (self.pushed() - WINDOW) }
-    }
 }
 
 /// One worker's window. All zero is a valid empty one.
@@ -76,6 +70,7 @@ pub(crate) struct Window {
     slots: [AtomicUsize; WINDOW as usize],
     doorbell: AtomicU32,
     helpers: AtomicU32,
+    hint: AtomicUsize,
 }
 
 impl Window {
@@ -86,6 +81,7 @@ impl Window {
             slots: [const { AtomicUsize::new(0) }; WINDOW as usize],
             doorbell: AtomicU32::new(0),
             helpers: AtomicU32::new(0),
+            hint: AtomicUsize::new(0),
         }
     }
 
@@ -96,16 +92,24 @@ impl Window {
             slots: core::array::from_fn(|_| AtomicUsize::new(0)),
             doorbell: AtomicU32::new(0),
             helpers: AtomicU32::new(0),
+            hint: AtomicUsize::new(0),
         }
     }
 
-    /// The word that a join compares.
-    pub(crate) fn word(&self) -> &AtomicU32 {
-        &self.state
+    /// Where thieves tell the owner that there is room: on the owner's own thread, whose joins look there.
+    pub(crate) fn set_hint(&self, hint: &InlineOnly) {
+        // Relaxed: published by `push`.
+        self.hint.swap(core::ptr::from_ref(hint).expose_provenance(), Ordering::Relaxed);
+    }
+
+    /// Whether there is no room, as the owner sees it.
+    pub(crate) fn is_full(&self) -> bool {
+        let state = self.own_state();
+        state.pending() >= WINDOW || state.pushed() >= MOST
     }
 
     /// The counts, as the owner sees them: the pushed ones exactly, the taken ones perhaps too few.
-    pub(crate) fn own_state(&self) -> WindowState {
+    fn own_state(&self) -> WindowState {
         // Relaxed: the owner reads its own last write, or a thief's later one, and decides nothing but whether to try.
         WindowState(self.state.load(Ordering::Relaxed))
     }
@@ -122,10 +126,10 @@ impl Window {
     ///
     /// The caller is the window's worker. The header stays where it is until it was popped, or was taken, done, and settled.
     pub(crate) unsafe fn push(&self, branch: *const Header) -> bool {
-        let state = self.own_state();
-        if state.pending() >= WINDOW || state.pushed() >= MOST {
+        if self.is_full() {
             return false;
         }
+        let state = self.own_state();
         let slot = &self.slots[(state.pushed() % WINDOW) as usize];
         // Relaxed: only whether it is null counts; the swap in `steal` that made it null is before this in the slot's own order.
         if slot.load(Ordering::Relaxed) != 0 {
@@ -187,6 +191,10 @@ impl Window {
         // Relaxed: the claim gave the slot to this thread; the null is the receipt, seen by `push`.
         let branch = self.slots[(seen.taken() % WINDOW) as usize].swap(0, Ordering::Relaxed);
         debug_assert!(branch != 0, "a claimed branch has a pointer");
+        // Relaxed: written before the `push` that the claim has acquired.
+        let hint = ptr::with_exposed_provenance::<InlineOnly>(self.hint.load(Ordering::Relaxed));
+        // SAFETY: set by the owner to a word of its thread, which is in the join of this branch until the branch is done.
+        unsafe { &*hint }.set(false);
         Some(ptr::with_exposed_provenance(branch))
     }
 
