@@ -117,6 +117,8 @@ impl<H: Host> Core<H> {
     pub(crate) fn run_slice(&self, me: usize, ignore_messages: bool, more: &mut dyn FnMut() -> bool) -> SliceEnd {
         let before = H::set_seat(Some(Seat { core: self, worker: me }));
         self.held.end(me);
+        #[cfg(any(feature = "std", target_arch = "wasm32", test))]
+        let _stay = crate::fork::hot::enter(&self.host().lane(me).window);
         let end = Worker::new(self, me).slice(ignore_messages, more);
         self.hand_over();
         H::set_seat(before);

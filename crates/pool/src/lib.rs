@@ -10,6 +10,7 @@ extern crate alloc;
 extern crate std;
 
 mod ended;
+mod fork;
 mod free_list;
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 mod front;
@@ -39,6 +40,8 @@ mod web;
 #[cfg(target_arch = "wasm32")]
 use web as here;
 
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
+pub use fork::join;
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 pub use front::{Closed, JoinHandle, ThreadPool};
 pub use handle::JoinError;

@@ -14,8 +14,9 @@ use weblane_ring::steal::Steal;
 use weblane_sync::Wake;
 
 use crate::ended::Ended;
+use crate::fork;
 use crate::held::Held;
-use crate::host::{Host, RING, Seat};
+use crate::host::{Host, Lane, RING, Seat};
 use crate::idle::Idle;
 use crate::injector::{Injector, Priority};
 use crate::primitive::{AtomicU32, fence_after_publication};
@@ -186,11 +187,13 @@ impl<H: Host> Core<H> {
     /// Whether some queue has a task that can be taken. A ring that a thief is emptying counts as empty: it would only make
     /// others spin, and the thief wakes somebody after its move (race 52).
     pub(crate) fn anything_queued(&self) -> bool {
-        !self.injector.all_empty() || self.any_ring()
+        !self.injector.all_empty() || self.anything_stealable()
     }
 
-    fn any_ring(&self) -> bool {
-        (0..self.host.workers()).any(|i| !self.host.lane(i).ring.stealer().is_empty())
+    /// Whether a ring has a task, or a window a branch.
+    fn anything_stealable(&self) -> bool {
+        let queued = |lane: &Lane| !lane.ring.stealer().is_empty() || !lane.window.is_empty();
+        (0..self.host.workers()).any(|i| queued(self.host.lane(i)))
     }
 
     // ---------------------------------------------------------------------------------------------------------- the loop
@@ -199,6 +202,8 @@ impl<H: Host> Core<H> {
     pub(crate) fn run(&self, me: usize) -> Leave {
         let before = H::set_seat(Some(Seat { core: self, worker: me }));
         self.held.end(me);
+        #[cfg(any(feature = "std", target_arch = "wasm32", test))]
+        let _stay = fork::hot::enter(&self.host.lane(me).window);
         let leave = Worker::new(self, me).work();
         H::set_seat(before);
         leave
@@ -255,7 +260,7 @@ impl<H: Host> Core<H> {
     /// that: a stopped worker empties its own ring, and whatever it spawns is run by itself. Nothing is lost; the others only go home early.
     fn end_if_quiet(&self) {
         let all_sleep = || self.idle.load().sleepers() == self.present();
-        if all_sleep() && self.injector.is_finished() && !self.any_ring() && all_sleep() {
+        if all_sleep() && self.injector.is_finished() && !self.anything_stealable() && all_sleep() {
             self.stop_all();
         }
     }
@@ -507,6 +512,10 @@ impl<'a, H: Host> Worker<'a, H> {
                 self.tally.count(Count::Stolen, 1);
                 // What was moved, and what was left in a ring that counted as empty meanwhile, is announced by `found`: this
                 // worker is a searcher, and the last searcher to find something looks at the queues again (M5, M8).
+                return Some(task);
+            }
+            if let Some(task) = fork::steal_from(self.core, self.me, victim) {
+                self.tally.count(Count::Stolen, 1);
                 return Some(task);
             }
         }
