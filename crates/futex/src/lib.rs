@@ -35,10 +35,10 @@ mod imp;
 #[cfg(any(loom, shuttle))]
 pub mod model;
 // The table is tried on systems that do not need it.
-#[cfg(all(test, any(loom, feature = "std")))]
+#[cfg(all(test, any(loom, all(not(shuttle), feature = "std"))))]
 #[path = "imp/table.rs"]
 mod table;
-#[cfg(all(test, any(loom, feature = "std")))]
+#[cfg(all(test, any(loom, all(not(shuttle), feature = "std"))))]
 #[path = "imp/table_tests.rs"]
 mod table_tests;
 #[cfg(all(feature = "web", target_arch = "wasm32"))]

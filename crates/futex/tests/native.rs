@@ -1,5 +1,5 @@
 //! Waiting and notifying on real threads.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, shuttle)))]
 #![allow(missing_docs, reason = "tests")]
 
 use std::sync::Arc;

@@ -12,8 +12,11 @@
 //! A wait that may end early, by its time-out or for no reason, does not sleep at first: it queues, unlocks, locks again, and looks whether its
 //! ticket is gone. If so, the notification came first. If not, it takes the ticket back, spends one of the execution's budget
 //! ([`crate::model`]), and returns; or, when the budget is spent, it sleeps. So every step of the other threads comes, in some interleaving,
-//! before the early end, and in another after it. A timed wait also lets the other threads go on in between, because it is often in a loop,
-//! which loom would explore for ever. A spurious wake does not: its budget bounds it.
+//! before the early end, and in another after it.
+//!
+//! Between unlocking and locking again it yields, so that loom does not count a notification in between as a preemption, and that a loop around a
+//! timed wait ends, which loom would explore for ever. But who yields comes back only after another thread's next step, and "timed out, and nobody
+//! has moved" is what races of a withdrawal against a notification are made of. So the first time-out at each address does not yield.
 //!
 //! What a model cannot see: the address's lock orders a notification before what its waiter does next, which no real futex promises. A program that
 //! relied on that would look right when its wait slept; but it would be found where the wait finds the word changed.
@@ -40,6 +43,8 @@ pub(crate) const CAN_SLEEP: bool = true;
 struct Queue {
     next: u64,
     sleepers: VecDeque<u64>,
+    /// Whether a wait has timed out here.
+    timed_out: bool,
 }
 
 impl Queue {
@@ -89,8 +94,9 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -
     let ticket = queue.push();
     let timed = timeout.is_some();
     if model::may_end_early(timed) {
+        let at_once = timed && !queue.timed_out;
         drop(queue);
-        if timed {
+        if !at_once {
             modelled::thread::yield_now();
         }
         queue = address.queue.lock().expect("a model does not poison");
@@ -99,6 +105,7 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -
         }
         if timed && model::spend_time_out() {
             queue.withdraw(ticket);
+            queue.timed_out = true;
             return Wait::TimedOut;
         }
         if model::spend_spurious_wake() {
