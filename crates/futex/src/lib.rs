@@ -97,6 +97,10 @@ impl core::error::Error for MayNotBlock {}
 ///
 /// [`MayNotBlock`] where [`can_block`] is false. The thread has not slept, and the word has not been looked at.
 ///
+/// # Panics
+///
+/// On the web, with the feature `web`: if this thread has a waiter of `web::wait_async` on this word, which would take the notification.
+///
 /// # Examples
 ///
 /// ```
@@ -113,6 +117,8 @@ pub fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Resul
     if !can_block() {
         return Err(MayNotBlock);
     }
+    #[cfg(all(feature = "web", target_arch = "wasm32", target_feature = "atomics"))]
+    web::assert_not_armed(word);
     Ok(imp::wait(word, expected, timeout))
 }
 
