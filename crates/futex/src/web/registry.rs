@@ -271,7 +271,9 @@ pub(super) fn arm(id: f64, word: &'static AtomicU32, expected: u32, milliseconds
     }
     let Some(words) = words(word) else { return Armed::Unsupported };
     let index = word.as_ptr().addr() as u32 / 4;
-    let Ok(answer) = atomics_wait_async(&words, index, expected as i32, milliseconds.unwrap_or(f64::INFINITY)) else {
+    // A longer time is over at once in Firefox, as a timer's would be.
+    let milliseconds = milliseconds.filter(|milliseconds| *milliseconds <= LONGEST_TIMER).unwrap_or(f64::INFINITY);
+    let Ok(answer) = atomics_wait_async(&words, index, expected as i32, milliseconds) else {
         return Armed::Unsupported;
     };
     let value = answer.value();
