@@ -9,6 +9,8 @@ extern crate alloc;
 #[cfg(any(feature = "std", target_arch = "wasm32", test))]
 extern crate std;
 
+mod ended;
+mod free_list;
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 mod front;
 mod handle;
@@ -16,8 +18,12 @@ mod host;
 mod idle;
 mod injector;
 mod job;
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
+mod metrics;
 mod primitive;
 mod scheduler;
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
+mod shutdown;
 mod slab;
 mod stats;
 mod task;
@@ -32,8 +38,14 @@ mod web;
 use web as here;
 
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
-pub use front::{JoinHandle, ThreadPool, WorkerStats};
+pub use front::{Closed, JoinHandle, ThreadPool};
 pub use handle::JoinError;
+pub use injector::Priority;
+pub use job::CancelToken;
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
+pub use metrics::{Metrics, WorkerStats};
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
+pub use shutdown::{Shutdown, ShutdownError, ShutdownHandle};
 #[cfg(target_arch = "wasm32")]
 pub use web::{JsError, JsHandle, JsReply, JsTask, PoolError};
 

@@ -7,15 +7,18 @@
 //! sleeper, unless somebody is searching already: a searcher that finds something and was the last one wakes the next.
 //! A worker whose word says that JS messages are under way returns to the event loop, whatever is queued.
 
-use core::iter;
+use core::sync::atomic::Ordering;
+use core::time::Duration;
 
 use weblane_ring::steal::Steal;
+use weblane_sync::Wake;
 
+use crate::ended::Ended;
 use crate::host::{Host, RING, Seat};
 use crate::idle::Idle;
-use crate::injector::Injector;
-use crate::primitive::fence_after_publication;
-use crate::stats::Tally;
+use crate::injector::{Injector, Priority};
+use crate::primitive::{AtomicU32, fence_after_publication};
+use crate::stats::{Count, Tally};
 use crate::task::Task;
 
 /// Why a worker left the loop.
@@ -34,22 +37,57 @@ pub(crate) struct Core<H> {
     host: H,
     idle: Idle,
     injector: Injector,
+    /// CLOSED, DISCARD, STOPPED.
+    closing: AtomicU32,
+    /// A bit for each worker that has left for good: stopped or dead.
+    gone: AtomicU32,
+    /// Set when all have.
+    ended: Ended,
 }
 
-/// Every so many turns the injector comes before the worker's own ring, so that it cannot be starved (race 33). A prime, so
+/// Nothing is accepted from outside any more.
+const CLOSED: u32 = 1 << 0;
+/// What is queued is dropped instead of run.
+const DISCARD: u32 = 1 << 1;
+/// The workers have been told to stop. Once: a word may belong to another pool soon after.
+const STOPPED: u32 = 1 << 2;
+
+/// Every so many turns the shared queue comes before the worker's own ring, so that it cannot be starved (race 33). A prime, so
 /// that it does not beat in time with the tasks.
 const INJECTOR_FIRST: u32 = 61;
+
+/// Every so many turns background tasks come first, so that they are not starved for ever. A prime too.
+const BACKGROUND_FIRST: u32 = 509;
 
 /// The most tasks that one visit to the injector moves: half a ring, so that the ring has room for what they spawn.
 const BATCH: usize = RING / 2;
 
 impl<H: Host> Core<H> {
     pub(crate) fn new(host: H) -> Core<H> {
-        Core { host, idle: Idle::new(), injector: Injector::new() }
+        Core {
+            host,
+            idle: Idle::new(),
+            injector: Injector::new(),
+            closing: AtomicU32::new(0),
+            gone: AtomicU32::new(0),
+            ended: Ended::new(),
+        }
+    }
+
+    /// A pool whose shared queues are single steps, for models with two workers.
+    #[cfg(all(test, loom))]
+    pub(crate) fn coarse(host: H) -> Core<H> {
+        Core { injector: Injector::coarse(), ..Core::new(host) }
     }
 
     pub(crate) fn host(&self) -> &H {
         &self.host
+    }
+
+    /// Tasks in a shared queue, roughly.
+    #[cfg_attr(not(any(feature = "std", target_arch = "wasm32")), expect(dead_code, reason = "for metrics"))]
+    pub(crate) fn queued(&self, priority: Priority) -> usize {
+        self.injector.len(priority)
     }
 
     /// A worker that sleeps, if there is one; a hint.
@@ -61,25 +99,39 @@ impl<H: Host> Core<H> {
 
     // ------------------------------------------------------------------------------------------------------- submitting
 
-    /// Queues a task: in the calling worker's own ring, or in the injector.
-    pub(crate) fn submit(&self, task: Task) {
+    /// Queues a task: a normal one of a worker in its own ring, every other in the injector. Gives it back if the pool is closed and
+    /// the caller is none of its workers in the loop.
+    pub(crate) fn submit_at(&self, priority: Priority, task: Task) -> Result<(), Task> {
         H::publish_memory();
-        match self.seat() {
-            Some(worker) => self.push_own(worker, task),
-            None => self.injector.push::<H>(iter::once(task)),
-        }
+        let seat = self.seat();
+        let accepted = match seat {
+            Some(worker) if priority == Priority::Normal => {
+                self.push_own(worker, task);
+                Ok(())
+            }
+            _ => self.injector.push(priority, task, seat.is_some()),
+        };
+        // Also when it was refused: it may have left an empty place in the queue, which somebody must pass before the pool can end.
         self.wake_one();
+        accepted
+    }
+
+    /// Queues a normal task, or drops it if the pool is closed.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for tests"))]
+    pub(crate) fn submit(&self, task: Task) {
+        drop(self.submit_at(Priority::Normal, task));
     }
 
     /// The calling thread's number in this pool, while it is in the loop.
-    fn seat(&self) -> Option<usize> {
+    pub(crate) fn seat(&self) -> Option<usize> {
         H::seat().filter(|seat| core::ptr::eq(seat.core, self)).map(|seat| seat.worker)
     }
 
     /// Pushes to the ring of `me`, the calling worker. A full ring gives half of its tasks to the injector, in one batch.
     fn push_own(&self, me: usize, task: Task) {
+        let lane = self.host.lane(me);
         // SAFETY: the seat says that this thread is worker `me`, inside its loop; the loop holds no owner while a task runs.
-        let mut own = unsafe { self.host.lane(me).ring.owner() };
+        let mut own = unsafe { lane.ring.owner() };
         let Err(task) = own.push(task) else { return };
         let mut moved: [Option<Task>; RING] = [const { None }; RING];
         let mut count = 0;
@@ -87,16 +139,34 @@ impl<H: Host> Core<H> {
             moved[count] = Some(task);
             count += 1;
         });
-        self.injector.push::<H>(moved.into_iter().flatten().chain(iter::once(task)));
+        moved[count] = Some(task);
+        self.injector.push_many(Priority::Normal, count + 1, moved.into_iter().flatten());
+        lane.counters.count(Count::Overflowed, count as u64 + 1);
     }
 
     /// Wakes a sleeper if nobody is searching. To be called after every publication of a task, and after every move of tasks.
-    fn wake_one(&self) {
+    pub(crate) fn wake_one(&self) {
         // Orders the publication before the look at the idle word; partner: `announce_sleep` and the re-check in `run`.
         fence_after_publication();
-        if let Some(worker) = self.idle.claim() {
-            self.host.word(worker).set_token();
+        let Some(worker) = self.idle.claim() else { return };
+        if self.call(worker) {
+            return;
         }
+        // Nobody slept there: it was about to, and will see the token; or it is dead, and a searcher for ever. So another is called too; if that
+        // one is dead as well, the reaper calls everybody.
+        if let Some(other) = self.idle.claim_beside(1 << worker) {
+            self.call(other);
+        }
+    }
+
+    /// Calls a worker that was claimed. Returns whether it is certain to come.
+    fn call(&self, worker: usize) -> bool {
+        let wake = self.host.word(worker).set_token();
+        if wake == Wake::Notified {
+            let lane = self.host.lane(self.seat().unwrap_or(worker));
+            lane.counters.count(Count::Notified, 1);
+        }
+        wake != Wake::NobodyWoken
     }
 
     /// Lets others take what this worker has queued, because it is about to do something else for an unknown time.
@@ -110,7 +180,11 @@ impl<H: Host> Core<H> {
     /// Whether some queue has a task that can be taken. A ring that a thief is emptying counts as empty: it would only make
     /// others spin, and the thief wakes somebody after its move (race 52).
     fn anything_queued(&self) -> bool {
-        !self.injector.is_empty() || (0..self.host.workers()).any(|i| !self.host.lane(i).ring.stealer().is_empty())
+        !self.injector.all_empty() || self.any_ring()
+    }
+
+    fn any_ring(&self) -> bool {
+        (0..self.host.workers()).any(|i| !self.host.lane(i).ring.stealer().is_empty())
     }
 
     // ---------------------------------------------------------------------------------------------------------- the loop
@@ -134,11 +208,112 @@ impl<H: Host> Core<H> {
         worker.work()
     }
 
-    /// Tells every worker to stop when nothing is queued any more.
-    pub(crate) fn close(&self) {
+    // -------------------------------------------------------------------------------------------------------- the end
+
+    /// Refuses tasks from outside from now on; the workers stop when nothing is queued and nothing runs. With `discard`, what is queued is
+    /// dropped instead of run.
+    pub(crate) fn close(&self, discard: bool) {
+        self.injector.close();
+        self.closing.fetch_or(if discard { CLOSED | DISCARD } else { CLOSED }, Ordering::SeqCst);
+        // Publish CLOSED, then read who sleeps; partner: `announce_sleep` and the look at CLOSED in `run`. One of the two finds that all sleep.
+        fence_after_publication();
+        self.end_if_quiet();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        // SeqCst: in `run` it is read after announcing sleep; partner: `close`.
+        self.closing.load(Ordering::SeqCst) & CLOSED != 0
+    }
+
+    fn discards(&self) -> bool {
+        // Relaxed: a task more or less.
+        self.closing.load(Ordering::Relaxed) & DISCARD != 0
+    }
+
+    /// The workers that have not left for good.
+    fn present(&self) -> u32 {
+        let all = u32::MAX >> (32 - self.host.workers());
+        all & !self.gone.load(Ordering::SeqCst)
+    }
+
+    /// Tells everybody to stop, if the pool is closed, all sleep, and nothing is queued.
+    ///
+    /// Between the two looks at the sleepers a worker may have been woken by a late token and have run a task; then it is not done with
+    /// that: a stopped worker empties its own ring, and whatever it spawns is run by itself. Nothing is lost; the others only go home early.
+    fn end_if_quiet(&self) {
+        let all_sleep = || self.idle.load().sleepers() == self.present();
+        if all_sleep() && self.injector.is_finished() && !self.any_ring() && all_sleep() {
+            self.stop_all();
+        }
+    }
+
+    fn stop_all(&self) {
+        if self.closing.fetch_or(STOPPED, Ordering::SeqCst) & STOPPED != 0 {
+            return;
+        }
         for worker in 0..self.host.workers() {
             self.host.word(worker).set_stop();
         }
+    }
+
+    /// Worker `me` has left for good, or never came. To be called when its thread is free for others.
+    pub(crate) fn left(&self, me: usize) {
+        // SeqCst: the last one to leave sees all others' bits.
+        let before = self.gone.fetch_or(1 << me, Ordering::SeqCst);
+        if (before | 1 << me).count_ones() as usize == self.host.workers() {
+            self.ended.set();
+        } else if self.is_closed() {
+            // It may have been the only one that did not sleep.
+            self.end_if_quiet();
+        }
+    }
+
+    pub(crate) fn ended(&self) -> &Ended {
+        &self.ended
+    }
+
+    /// The reaper: worker `dead` runs nothing any more, and never will. For one thread at a time.
+    ///
+    /// 1. It neither sleeps nor searches, and nobody waits for what it has claimed in the injector.
+    /// 2. It may have died between claiming a sleeper and calling it: then a live worker sleeps and is listed as a searcher, and all wake-ups freeze.
+    ///    So everybody is called, whatever their words say (M11).
+    /// 3. If the pool is closed, it may have been the last one awake.
+    #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
+    pub(crate) fn bury(&self, dead: usize) {
+        if self.gone.load(Ordering::SeqCst) & 1 << dead != 0 {
+            return;
+        }
+        self.idle.bury(dead);
+        self.injector.skip_claimed();
+        fence_after_publication();
+        let present = self.present();
+        for worker in (0..self.host.workers()).filter(|worker| *worker != dead && present & 1 << worker != 0) {
+            self.host.word(worker).call_anyway();
+        }
+        self.left(dead);
+    }
+
+    // ------------------------------------------------------------------------------------------------ circles of waiters
+
+    /// Worker `me` waits for a task that `runner` runs; 0 when it does not wait any more.
+    pub(crate) fn waits_for(&self, me: usize, runner: u32) {
+        // Relaxed: a note for `waits_in_circle`, which looks twice.
+        self.host.lane(me).waits_for.swap(runner, Ordering::Relaxed);
+    }
+
+    /// Whether the one that `me` waits for waits, by way of others, for `me` (race 21). What is read may be out of date, so only a circle that
+    /// is there again much later is one.
+    pub(crate) fn waits_in_circle(&self, me: usize) -> bool {
+        let mut worker = me;
+        for _ in 0..self.host.workers() {
+            let runner = self.host.lane(worker).waits_for.load(Ordering::Relaxed);
+            match self.host.worker_of(runner) {
+                Some(next) if next == me => return true,
+                Some(next) => worker = next,
+                None => return false,
+            }
+        }
+        false
     }
 }
 
@@ -151,6 +326,10 @@ struct Worker<'a, H: Host> {
     turn: u32,
     random: u32,
     tally: Tally,
+    /// Whether it has run nothing since it woke up.
+    idle_since_sleep: bool,
+    /// When it last woke up or entered.
+    awake_since: Duration,
 }
 
 /// Counters are published this often, and before every sleep.
@@ -158,7 +337,16 @@ const PUBLISH_EVERY: u64 = 64;
 
 impl<'a, H: Host> Worker<'a, H> {
     fn new(core: &'a Core<H>, me: usize) -> Self {
-        Worker { core, me, searching: false, turn: 0, random: seed(me), tally: Tally::default() }
+        Worker {
+            core,
+            me,
+            searching: false,
+            turn: 0,
+            random: seed(me),
+            tally: Tally::default(),
+            idle_since_sleep: false,
+            awake_since: H::now(),
+        }
     }
 
     fn work(mut self) -> Leave {
@@ -191,11 +379,17 @@ impl<'a, H: Host> Worker<'a, H> {
                 self.end_sleep();
                 break Leave::Stop;
             }
-            self.publish_tally();
+            if self.core.is_closed() {
+                // Whoever is the last to fall asleep ends the pool; STOP then ends this sleep too.
+                self.core.end_if_quiet();
+            }
+            self.before_sleep();
             let slept = word.park();
             self.end_sleep();
+            self.idle_since_sleep = slept.is_ok();
+            self.awake_since = H::now();
             match slept {
-                Ok(times) => self.tally.slept += u64::from(times),
+                Ok(times) => self.tally.count(Count::Slept, u64::from(times)),
                 Err(_) => break Leave::Again,
             }
         };
@@ -203,13 +397,35 @@ impl<'a, H: Host> Worker<'a, H> {
         leave
     }
 
-    /// The next task: own ring, injector, other rings.
+    /// The next task: high ones, own ring, injector, other rings, background ones.
     fn next(&mut self) -> Option<Task> {
         self.turn = self.turn.wrapping_add(1);
+        let used = self.core.injector.in_use();
+        if used.none() {
+            return self.next_normal();
+        }
+        if self.turn.is_multiple_of(BACKGROUND_FIRST)
+            && let Some(task) = self.pop_injector(Priority::Background)
+        {
+            return Some(task);
+        }
+        // Every so many turns normal ones come before high ones, so that they go on, however many of the others there are.
+        if used.has(Priority::High)
+            && !self.turn.is_multiple_of(INJECTOR_FIRST)
+            && let Some(task) = self.pop_injector(Priority::High)
+        {
+            return Some(task);
+        }
+        self.next_normal()
+            .or_else(|| self.pop_injector(Priority::High))
+            .or_else(|| self.pop_injector(Priority::Background))
+    }
+
+    fn next_normal(&mut self) -> Option<Task> {
         let local = if self.turn.is_multiple_of(INJECTOR_FIRST) {
-            self.pop_injector().or_else(|| self.pop_own())
+            self.pop_injector(Priority::Normal).or_else(|| self.pop_own())
         } else {
-            self.pop_own().or_else(|| self.pop_injector())
+            self.pop_own().or_else(|| self.pop_injector(Priority::Normal))
         };
         local.or_else(|| self.search())
     }
@@ -219,14 +435,18 @@ impl<'a, H: Host> Worker<'a, H> {
         unsafe { self.core.host.lane(self.me).ring.owner() }.pop()
     }
 
-    /// Takes a batch: the first task to run, the others into the own ring.
-    fn pop_injector(&mut self) -> Option<Task> {
+    /// Takes a batch of normal tasks: the first one to run, the others into the own ring. Of other priorities one, because in the ring they
+    /// would be like any other.
+    fn pop_injector(&mut self, priority: Priority) -> Option<Task> {
+        let injector = &self.core.injector;
+        if injector.is_empty(priority) {
+            return None;
+        }
         // SAFETY: as in `pop_own`; the tasks are only moved while the owner is in use.
         let mut own = unsafe { self.core.host.lane(self.me).ring.owner() };
-        let (mut first, mut moved) = (None, false);
-        let most = BATCH.min(own.free() + 1);
-        let mut rejected = None;
-        self.core.injector.pop_batch::<H>(self.core.host.workers(), most, |task| match &first {
+        let most = if priority == Priority::Normal { BATCH.min(own.free() + 1) } else { 1 };
+        let (mut first, mut moved, mut rejected) = (None, false, None);
+        let left = injector.pop(priority, self.core.host.workers(), most, |task| match &first {
             None => first = Some(task),
             // `most` leaves room for all of them.
             Some(_) => match own.push(task) {
@@ -236,9 +456,9 @@ impl<'a, H: Host> Worker<'a, H> {
         });
         if let Some(task) = rejected {
             // Not reached while `free` tells the truth; a task is never lost all the same.
-            self.core.injector.push::<H>(iter::once(task));
+            injector.push_many(priority, 1, core::iter::once(task));
         }
-        if moved {
+        if moved || left {
             // While it was under way the batch was invisible to a re-check (M8).
             self.core.wake_one();
         }
@@ -255,7 +475,7 @@ impl<'a, H: Host> Worker<'a, H> {
             self.core.idle.start_search(self.me);
             self.searching = true;
         }
-        self.steal().or_else(|| self.pop_injector())
+        self.steal().or_else(|| self.pop_injector(Priority::Normal))
     }
 
     /// Steals half of the first ring that has something, beginning with a random one.
@@ -266,7 +486,7 @@ impl<'a, H: Host> Worker<'a, H> {
         let mut own = unsafe { self.core.host.lane(self.me).ring.owner() };
         for victim in (0..workers).map(|i| (start + i) % workers).filter(|victim| *victim != self.me) {
             if let Steal::Success((task, _)) = self.core.host.lane(victim).ring.stealer().steal_half_into(&mut own) {
-                self.tally.stolen += 1;
+                self.tally.count(Count::Stolen, 1);
                 // What was moved, and what was left in a ring that counted as empty meanwhile, is announced by `found`: this
                 // worker is a searcher, and the last searcher to find something looks at the queues again (M5, M8).
                 return Some(task);
@@ -299,16 +519,38 @@ impl<'a, H: Host> Worker<'a, H> {
     }
 
     fn execute(&mut self, task: Task) {
-        // A panic in a detached task ends here: the panic hook has reported it.
-        let _ = H::catch(|| task.run());
-        self.tally.run += 1;
-        if self.tally.run >= PUBLISH_EVERY {
+        self.idle_since_sleep = false;
+        if self.core.discards() {
+            // Dropping it tells whoever waits for it.
+            let _ = H::catch(|| drop(task));
+            self.tally.count(Count::Discarded, 1);
+        } else {
+            // A panic in a detached task ends here: the panic hook has reported it.
+            let _ = H::catch(|| task.run());
+            self.tally.count(Count::Run, 1);
+        }
+        if self.tally.read(Count::Run) >= PUBLISH_EVERY {
             self.publish_tally();
         }
     }
 
+    /// What is counted at the end of each time awake.
+    fn before_sleep(&mut self) {
+        if self.idle_since_sleep {
+            self.tally.count(Count::Spurious, 1);
+        }
+        self.count_busy();
+        self.publish_tally();
+    }
+
+    fn count_busy(&mut self) {
+        let busy = H::now().saturating_sub(self.awake_since);
+        self.tally.count(Count::Busy, busy.as_micros() as u64);
+    }
+
     /// On the way out, whatever this worker was woken for is handed on.
     fn leave(&mut self) {
+        self.count_busy();
         self.publish_tally();
         if self.searching {
             self.searching = false;

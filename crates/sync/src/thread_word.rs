@@ -172,6 +172,14 @@ impl ThreadWord {
         self.notify_if_first(before)
     }
 
+    /// Calls the thread and notifies it whatever the word says: after the death of somebody who may have given a reason and not got to the
+    /// notification.
+    pub fn call_anyway(&self) {
+        // Release: pairs with the Acquire in `park`.
+        self.0.fetch_or(TOKEN, Ordering::AcqRel);
+        weblane_futex::notify_all(&self.0);
+    }
+
     /// Tells the thread that its scheduler is closed. It stays told until [`clear_stop`](ThreadWord::clear_stop).
     pub fn set_stop(&self) -> Wake {
         // Release: pairs with the Acquire in `park` and `load`.

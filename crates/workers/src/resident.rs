@@ -112,9 +112,9 @@ impl fmt::Display for ResidentError {
 impl core::error::Error for ResidentError {}
 
 struct Body {
-    run: Box<dyn FnMut() -> Leave>,
-    /// Given back when the resident stops.
+    /// Given back when the resident stops. First, so that the thread is free when the loop's closure is dropped.
     _reservation: Reservation,
+    run: Box<dyn FnMut() -> Leave>,
 }
 
 enum Flat {

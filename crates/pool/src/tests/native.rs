@@ -37,7 +37,7 @@ fn a_closed_pool_runs_what_is_queued_and_stops() {
             count.fetch_add(1, Ordering::Relaxed);
         }));
     }
-    core.close();
+    core.close(false);
     assert_eq!(core.run(0), Leave::Stop);
     assert_eq!(count.load(Ordering::Relaxed), 1000);
 }
@@ -60,7 +60,7 @@ fn race_25_overflow_loses_nothing() {
         }
     };
     core.submit(Task::new(outer));
-    core.close();
+    core.close(false);
     assert_eq!(core.run(0), Leave::Stop);
     assert_eq!(count.load(Ordering::Relaxed), spawned);
 }
@@ -88,8 +88,10 @@ fn race_33_the_shared_queue_is_not_starved() {
             let at = turns.load(Ordering::Relaxed);
             // From another thread, so that it goes to the injector.
             thread::spawn(move || {
+                let closing = Arc::clone(&injector);
                 injector.submit(Task::new(move || {
                     stop.swap(1, Ordering::Relaxed);
+                    closing.close(false);
                 }))
             })
             .join()
@@ -98,7 +100,6 @@ fn race_33_the_shared_queue_is_not_starved() {
         }
     };
     core.submit(Task::new(starter));
-    core.close();
     assert_eq!(core.run(0), Leave::Stop);
     assert_eq!(stop.load(Ordering::Relaxed), 1);
     let turns = turns.load(Ordering::Relaxed);
@@ -127,7 +128,7 @@ fn messages_come_before_tasks() {
     // Race 6: a message that is handled before it is counted.
     assert_eq!(word.message_done(), -1);
     word.message_posted();
-    core.close();
+    core.close(false);
     assert_eq!(core.run(0), Leave::Stop);
     assert_eq!(count.load(Ordering::Relaxed), 10);
 }

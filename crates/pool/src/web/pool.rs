@@ -93,12 +93,28 @@ impl Owner {
     pub(crate) fn core(&self) -> &Core<WebHost> {
         &self.core
     }
+
+    pub(crate) fn share(&self) -> Arc<Core<WebHost>> {
+        Arc::clone(&self.core)
+    }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
         // A worker that is asleep wakes up for it; one that is out meets STOP when its handler comes back to the loop.
-        self.core.close();
+        self.core.close(false);
+    }
+}
+
+/// A worker's part in its pool. It ends when the thread is free for another one: after the reservation, or with a message that is lost.
+struct Tenant {
+    core: Arc<Core<WebHost>>,
+    worker: usize,
+}
+
+impl Drop for Tenant {
+    fn drop(&mut self) {
+        self.core.left(self.worker);
     }
 }
 
@@ -131,10 +147,10 @@ impl ThreadPool {
         // Made first: if a worker cannot be told, its end stops the ones that were.
         let pool = ThreadPool { owner: Arc::new(Owner { core: Arc::clone(&core), next_js: AtomicUsize::new(0) }) };
         for (index, reservation) in reservations.into_iter().enumerate() {
-            let (id, core) = (reservation.thread(), Arc::clone(&core));
+            let (id, tenant) = (reservation.thread(), Tenant { core: Arc::clone(&core), worker: index });
             let move_in = Message::new(move |_, _| {
                 // The reservation is for this thread, so it cannot be refused.
-                let _ = set_resident(reservation, move || match core.run(index) {
+                let _ = set_resident(reservation, move || match tenant.core.run(tenant.worker) {
                     Leave::Messages => Out::Messages,
                     Leave::Again => Out::Again,
                     Leave::Stop => {
