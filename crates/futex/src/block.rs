@@ -16,22 +16,61 @@
 //! share one. Elsewhere the hook is called each time.
 
 use core::mem;
+#[cfg(all(loom, test))]
 use core::ptr;
-// Not the models', also in models: the hook is set once, before anything that a model is about.
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// A `fn() -> bool`, or null.
-static HOOK: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+/// The process's part, twice: in a static with `core`'s atomics, also in models, where the hook is set once and before anything that a model is about; and
+/// with loom's, for the model of this protocol itself.
+macro_rules! hooks {
+    ($($constant:tt)?) => {
+        pub(super) struct Hooks {
+            /// A `fn() -> bool`, or null.
+            hook: AtomicPtr<()>,
+            /// Even, and never 0 until it wraps, after two thousand million hooks.
+            generation: AtomicU32,
+        }
 
-/// Even, and never that of a thread that has not decided.
-static GENERATION: AtomicU32 = AtomicU32::new(2);
+        impl Hooks {
+            pub(super) $($constant)? fn new() -> Self {
+                Hooks { hook: AtomicPtr::new(ptr::null_mut()), generation: AtomicU32::new(2) }
+            }
+
+            pub(super) fn set(&self, hook: *mut ()) {
+                // Relaxed: a function pointer carries no data that would have to be seen first; the generation's Release orders it.
+                self.hook.store(hook, Ordering::Relaxed);
+                // Release: pairs with the Acquire in `generation`. By two: the lowest bit is the answer's.
+                self.generation.fetch_add(2, Ordering::Release);
+            }
+
+            pub(super) fn get(&self) -> *mut () {
+                // Relaxed: read after the generation, whose Acquire orders it.
+                self.hook.load(Ordering::Relaxed)
+            }
+
+            #[allow(dead_code, reason = "only where decisions are remembered")]
+            pub(super) fn generation(&self) -> u32 {
+                // Acquire: pairs with the Release in `set`, so that the hook that is read later is not an earlier one.
+                self.generation.load(Ordering::Acquire)
+            }
+        }
+    };
+}
+
+mod real {
+    use core::ptr;
+    use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+    hooks!(const);
+}
+
+static HOOKS: real::Hooks = real::Hooks::new();
 
 /// What a thread decided, and in which generation; 0 before it did.
-#[cfg(all(feature = "std", not(any(loom, shuttle))))]
+#[cfg(any(all(feature = "std", not(any(loom, shuttle))), all(loom, test)))]
 #[derive(Clone, Copy)]
 struct Decision(u32);
 
-#[cfg(all(feature = "std", not(any(loom, shuttle))))]
+#[cfg(any(all(feature = "std", not(any(loom, shuttle))), all(loom, test)))]
 impl Decision {
     const NONE: Decision = Decision(0);
 
@@ -59,8 +98,7 @@ pub fn can_block() -> bool {
             // Without a destructor, so it is there as long as its thread.
             static DECISION: core::cell::Cell<Decision> = const { core::cell::Cell::new(Decision::NONE) };
         }
-        // Acquire: pairs with the Release in `set_can_block`, so that the hook read below is not an earlier one.
-        let generation = GENERATION.load(Ordering::Acquire);
+        let generation = HOOKS.generation();
         DECISION.get().of(generation).unwrap_or_else(|| {
             let may = ask();
             DECISION.set(Decision::new(generation, may));
@@ -74,8 +112,7 @@ pub fn can_block() -> bool {
 /// What the hook says.
 #[cold]
 fn ask() -> bool {
-    // Relaxed: a function pointer carries no data that would have to be seen first; the generation's Acquire orders it.
-    let hook = HOOK.load(Ordering::Relaxed);
+    let hook = HOOKS.get();
     if hook.is_null() {
         return cfg!(not(target_arch = "wasm32"));
     }
@@ -101,7 +138,61 @@ fn ask() -> bool {
 /// assert_eq!(weblane_futex::wait(&word, 0, None), Err(weblane_futex::MayNotBlock));
 /// ```
 pub fn set_can_block(hook: fn() -> bool) {
-    HOOK.store(hook as *mut (), Ordering::Relaxed);
-    // Release: pairs with the Acquire in `can_block`. By two: the lowest bit is the answer's. Wraps after two thousand million hooks.
-    GENERATION.fetch_add(2, Ordering::Release);
+    HOOKS.set(hook as *mut ());
+}
+
+#[cfg(all(loom, test))]
+mod models {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    mod modelled {
+        use core::ptr;
+        use loom::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+        hooks!();
+    }
+
+    /// `can_block`, with a decision that is the caller's and a hook that is a number: odd says yes.
+    fn asks(hooks: &modelled::Hooks, decision: &mut Decision) -> bool {
+        let generation = hooks.generation();
+        decision.of(generation).unwrap_or_else(|| {
+            let may = hooks.get().addr() % 2 == 1;
+            *decision = Decision::new(generation, may);
+            may
+        })
+    }
+
+    fn hook(number: usize) -> *mut () {
+        ptr::without_provenance_mut(number)
+    }
+
+    /// A thread that asks while hooks are set has the last one's answer once it knows that they are set.
+    fn the_last_hook_counts(setters: &'static [usize]) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = builder.preemption_bound.or(Some(2));
+        builder.check(|| {
+            let hooks = Arc::new(modelled::Hooks::new());
+            let setters = setters.iter().map(|number| {
+                let hooks = Arc::clone(&hooks);
+                thread::spawn(move || hooks.set(hook(*number)))
+            });
+            let setters: std::vec::Vec<_> = setters.collect();
+            let mut decision = Decision::NONE;
+            asks(&hooks, &mut decision);
+            setters.into_iter().for_each(|setter| setter.join().unwrap());
+            assert_eq!(asks(&hooks, &mut decision), hooks.get().addr() % 2 == 1);
+        });
+    }
+
+    #[test]
+    fn a_hook_is_set_while_a_thread_asks() {
+        the_last_hook_counts(&[1]);
+    }
+
+    #[test]
+    fn two_hooks_are_set_while_a_thread_asks() {
+        the_last_hook_counts(&[1, 2]);
+    }
 }
