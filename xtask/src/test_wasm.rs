@@ -45,6 +45,8 @@ const TESTS: &[(&str, Kind)] = &[
     ("hold", Kind::Usual),
     ("death", Kind::Usual),
     ("primitives", Kind::Usual),
+    ("futex", Kind::Usual),
+    ("futex_armed", Kind::Usual),
     ("script_not_found", Kind::Usual),
     ("start_timeout", Kind::Usual),
     ("start_late", Kind::Usual),
@@ -53,6 +55,7 @@ const TESTS: &[(&str, Kind)] = &[
     ("not_isolated", Kind::NotIsolated),
     ("panic_unwind", Kind::Unwinding),
     ("no_atomics", Kind::NoThreads),
+    ("futex_alone", Kind::NoThreads),
 ];
 
 pub(crate) fn suites(tally: &mut Tally, engine: Engine, only: Option<&str>) -> kit::Result<()> {
