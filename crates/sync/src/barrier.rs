@@ -36,8 +36,8 @@ const ONE_ROUND: u32 = 0x1000;
 ///         std::thread::spawn(move || barrier.wait().expect("may block").is_leader())
 ///     })
 ///     .collect();
-/// let leaders = threads.into_iter().filter(|_| true).map(|thread| thread.join().unwrap()).filter(|leads| *leads).count();
-/// assert_eq!(leaders, 1);
+/// let leaders = threads.into_iter().map(|thread| thread.join().unwrap()).filter(|leads| *leads);
+/// assert_eq!(leaders.count(), 1);
 /// ```
 pub struct Barrier {
     pub(crate) word: AtomicU32,

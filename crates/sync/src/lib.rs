@@ -7,6 +7,7 @@ extern crate std;
 mod barrier;
 mod condvar;
 mod error;
+mod futures;
 mod lazy_lock;
 mod mutex;
 mod once;
@@ -18,7 +19,6 @@ mod rwlock;
 mod thread_word;
 mod tiny;
 mod wait_group;
-#[allow(dead_code, reason = "futures come next")]
 mod waiters;
 mod word;
 

@@ -23,6 +23,7 @@
 
 use core::fmt;
 use core::marker::PhantomData;
+use core::mem;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::Ordering;
 
@@ -328,6 +329,12 @@ impl<'a, T: ?Sized> MutexGuard<'a, T> {
     /// The lock that this guard holds.
     pub(crate) fn mutex(&self) -> &'a Mutex<T> {
         self.hold.mutex
+    }
+
+    /// Ends the guard and leaves the lock held: the caller answers for it. Visible for models of threads that die.
+    #[doc(hidden)]
+    pub fn keep(self) {
+        mem::forget(self.hold);
     }
 }
 

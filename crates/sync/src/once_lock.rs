@@ -76,7 +76,7 @@ impl<T> OnceLock<T> {
     }
 
     /// What `begin` and its like said, with the place filled by this thread if it is to.
-    fn settle(&self, running: Option<Running<'_>>, make: impl FnOnce() -> T) -> &T {
+    pub(crate) fn settle(&self, running: Option<Running<'_>>, make: impl FnOnce() -> T) -> &T {
         if let Some(running) = running {
             let value = make();
             self.fill(running, value);

@@ -25,7 +25,7 @@ use crate::error::NotYet;
 use crate::primitive::{AtomicU32, PATIENCE, constructor, spin};
 use crate::waiters::{self, Whom};
 
-const TOKEN: u32 = 1 << 0;
+pub(crate) const TOKEN: u32 = 1 << 0;
 const SLEEPERS: u32 = 1 << 1;
 pub(crate) const FUTURES: u32 = 1 << 2;
 

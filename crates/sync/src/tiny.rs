@@ -27,6 +27,7 @@ impl<T> Tiny<T> {
     }
 }
 
+#[cfg(any(not(loom), test))]
 pub(crate) mod spinning {
     use core::sync::atomic::Ordering;
 

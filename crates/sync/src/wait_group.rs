@@ -20,7 +20,7 @@ use crate::waiters::{self, Whom};
 
 const SLEEPERS: u32 = 1 << 31;
 pub(crate) const FUTURES: u32 = 1 << 30;
-const MEMBERS: u32 = FUTURES - 1;
+pub(crate) const MEMBERS: u32 = FUTURES - 1;
 
 /// How many are still at work, and a place to wait until none is.
 ///

@@ -73,7 +73,7 @@ pub(crate) struct Waiter {
     key: Cell<usize>,
     /// Only touched under the lock of the key's list.
     entry: UnsafeCell<Entry>,
-    pinned: PhantomPinned,
+    _pinned: PhantomPinned,
 }
 
 struct Entry {
@@ -131,7 +131,7 @@ impl Waiter {
             ticket: 0,
             waker: None,
         };
-        Waiter { key: Cell::new(0), entry: UnsafeCell::new(entry), pinned: PhantomPinned }
+        Waiter { key: Cell::new(0), entry: UnsafeCell::new(entry), _pinned: PhantomPinned }
     }
 
     /// Waits for `word`, or goes on waiting, if `announce` says under the lock that there is something to wait for. If not, nothing changes.
@@ -190,11 +190,18 @@ impl Waiter {
         was == Standing::Chosen
     }
 
-    /// Whether it has a turn.
-    pub(crate) fn is_chosen(&self) -> bool {
-        let key = self.key.get();
-        // SAFETY: under the list's lock.
-        key != 0 && list(key).with(|_| unsafe { (*self.entry.get()).standing == Standing::Chosen })
+    /// Goes on waiting with another waker. Returns `true` instead if it was chosen: a turn that stays until it leaves.
+    pub(crate) fn renew(&self, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let (chosen, _dropped_outside) = list(self.key.get()).with(|_| {
+            // SAFETY: under the list's lock, and the reference ends with it.
+            let entry = unsafe { &mut *self.entry.get() };
+            match entry.standing {
+                Standing::Chosen => (true, Some(waker)),
+                Standing::Listed | Standing::Out => (false, entry.waker.replace(waker)),
+            }
+        });
+        chosen
     }
 }
 

@@ -4,6 +4,7 @@ mod raw;
 
 use core::fmt;
 use core::marker::PhantomData;
+use core::mem;
 use core::ops::{Deref, DerefMut};
 
 use crate::error::LockError;
@@ -206,13 +207,20 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for RwLockReadGuard<'_, T> {
 pub struct RwLockWriteGuard<'a, T: ?Sized> {
     // Dropped before `hold`: the access ends before the lock is given up.
     value: MutPtr<T>,
-    #[expect(dead_code, reason = "dropped")]
     hold: Writing<'a>,
     stays: PhantomData<(*const (), &'a mut T)>,
 }
 
 // SAFETY: a shared guard gives shared access to the value, which is `Sync`.
 unsafe impl<T: ?Sized + Sync> Sync for RwLockWriteGuard<'_, T> {}
+
+impl<T: ?Sized> RwLockWriteGuard<'_, T> {
+    /// Ends the guard and leaves the lock held: for models of threads that die.
+    #[doc(hidden)]
+    pub fn keep(self) {
+        mem::forget(self.hold);
+    }
+}
 
 impl<T: ?Sized> Deref for RwLockWriteGuard<'_, T> {
     type Target = T;

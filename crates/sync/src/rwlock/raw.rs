@@ -50,16 +50,16 @@ fn may_join(seen: State) -> bool {
     !seen.any(HELD | ABANDONED | SLEEPERS | WRITERS) && !seen.is_full()
 }
 
-/// Whether anybody may read who would not sleep: the same, or the word is free.
-fn may_pass(seen: State) -> bool {
-    seen.is_free() || may_join(seen)
-}
-
 impl RawRwLock {
     constructor! {
         pub(crate) fn new() -> RawRwLock {
             RawRwLock { word: AtomicU32::new(0), gate: AtomicU32::new(0) }
         }
+    }
+
+    /// Whether anybody may read who would not sleep: nobody writes and nobody waits, or the word is free.
+    pub(crate) fn may_pass(seen: State) -> bool {
+        seen.is_free() || may_join(seen)
     }
 
     fn load(&self) -> State {
@@ -82,7 +82,7 @@ impl RawRwLock {
     }
 
     pub(crate) fn try_read(&self) -> Result<(), State> {
-        self.acquire_shared(may_pass)
+        self.acquire_shared(Self::may_pass)
     }
 
     /// Takes it for writing if it is free, and leaves `waiters` in the word.
