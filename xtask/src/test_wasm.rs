@@ -47,6 +47,8 @@ const TESTS: &[(&str, Kind)] = &[
     ("primitives", Kind::Usual),
     ("futex", Kind::Usual),
     ("futex_armed", Kind::Usual),
+    ("sync", Kind::Usual),
+    ("sync_dead", Kind::Usual),
     ("script_not_found", Kind::Usual),
     ("start_timeout", Kind::Usual),
     ("start_late", Kind::Usual),
