@@ -60,6 +60,6 @@ killed! {
     m36_drained_by_looks: DrainedByLooks by race_28_submit_against_close, "a task is queued for ever";
     m39_messages_do_not_count: MessagesDoNotCount by race_29_close_while_out, "a task is queued for ever";
     m37_close_wakes_nobody: CloseWakesNobody by race_28_submit_against_close, "w0 sleeps, and the pool was closed";
-    m38_level_not_looked_at: LevelNotLookedAt by race_54_two_levels_of_priority, LOST;
+    m38_level_not_looked_at: LevelNotLookedAt by race_54_the_urgent_level_alone, LOST;
     m32_retries_for_ever: RetriesForEver by race_1_one_worker_one_task, BUSY;
 }
