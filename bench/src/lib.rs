@@ -3,7 +3,9 @@
 //! A figure by itself says little on a shared machine; the ratios of one run do. Every contender is warmed before the first
 //! round; the result is the median of the rounds, with the least and the most.
 
+mod channel;
 mod deque;
+mod lock;
 mod mpmc;
 mod sleep;
 mod spsc;
@@ -54,14 +56,16 @@ fn side_by_side(metric: &'static str, mut contenders: Vec<Contender<'_>>) -> Vec
 }
 
 /// The groups of metrics.
-pub const GROUPS: [&str; 4] = ["deque", "spsc", "mpmc", "sleep"];
+pub const GROUPS: [&str; 6] = ["deque", "spsc", "mpmc", "sleep", "lock", "channel"];
 
 /// One group of metrics or, with `None`, all; on a thread that may block. `pool` has at least four workers.
 pub fn run(pool: &ThreadPool, clock: Clock, only: Option<&str>) -> Vec<Row> {
     let mut rows = Vec::new();
     for group in GROUPS.into_iter().filter(|group| only.is_none_or(|only| only == *group)) {
         rows.extend(match group {
+            "channel" => channel::rows(pool, clock),
             "deque" => deque::rows(clock),
+            "lock" => lock::rows(pool, clock),
             "mpmc" => mpmc::rows(pool, clock),
             "spsc" => spsc::rows(pool, clock),
             _ => sleep::rows(pool, clock),
