@@ -7,6 +7,7 @@
 #![cfg_attr(all(target_arch = "wasm32", target_feature = "atomics"), feature(stdarch_wasm_atomic_wait))]
 
 mod deque;
+mod fork;
 mod mpmc;
 mod sleep;
 mod spsc;
@@ -57,16 +58,31 @@ fn side_by_side(metric: &'static str, mut contenders: Vec<Contender<'_>>) -> Vec
 }
 
 /// The groups of metrics.
-pub const GROUPS: [&str; 4] = ["deque", "spsc", "mpmc", "sleep"];
+pub const GROUPS: [&str; 5] = ["deque", "spsc", "mpmc", "sleep", "fork"];
 
-/// One group of metrics or, with `None`, all; on a thread that may block. `pool` has at least four workers.
-pub fn run(pool: &ThreadPool, clock: Clock, only: Option<&str>) -> Vec<Row> {
+/// The pools of the benchmark, on threads of their own.
+#[derive(Clone)]
+pub struct Pools {
+    /// Four workers. The benchmark itself runs on one of them.
+    pub four: ThreadPool,
+    /// Two workers.
+    pub two: ThreadPool,
+    /// One worker.
+    pub one: ThreadPool,
+    /// Two workers, which are given to a peer.
+    pub peer: ThreadPool,
+}
+
+/// One group of metrics or, with `None`, all; on a thread that may block.
+pub fn run(pools: &Pools, clock: Clock, only: Option<&str>) -> Vec<Row> {
+    let pool = &pools.four;
     let mut rows = Vec::new();
     for group in GROUPS.into_iter().filter(|group| only.is_none_or(|only| only == *group)) {
         rows.extend(match group {
             "deque" => deque::rows(clock),
             "mpmc" => mpmc::rows(pool, clock),
             "spsc" => spsc::rows(pool, clock),
+            "fork" => fork::rows(pools, clock),
             _ => sleep::rows(pool, clock),
         });
     }

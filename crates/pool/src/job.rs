@@ -86,7 +86,10 @@ enum Act<'a> {
     /// Drop the closure and leave `Cancelled` in its place.
     Cancel,
     /// The closure is lost: leave `Trapped` in its place, with these last words of its thread.
-    #[cfg_attr(loom, allow(dead_code, reason = "models cannot list headers"))]
+    #[cfg_attr(
+        any(loom, not(any(target_arch = "wasm32", test))),
+        allow(dead_code, reason = "only workers of the web die alone, and models cannot list headers")
+    )]
     Trap(&'a str),
     /// Drop the output.
     DropOutput,

@@ -10,10 +10,12 @@ extern crate alloc;
 extern crate std;
 
 mod ended;
+mod fork;
 mod free_list;
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 mod front;
 mod handle;
+mod held;
 mod host;
 mod idle;
 mod injector;
@@ -27,6 +29,7 @@ mod shutdown;
 mod slab;
 mod stats;
 mod task;
+mod yielding;
 
 #[cfg(all(not(target_arch = "wasm32"), feature = "std"))]
 mod native;
@@ -38,6 +41,8 @@ mod web;
 use web as here;
 
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
+pub use fork::join;
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
 pub use front::{Closed, JoinHandle, ThreadPool};
 pub use handle::JoinError;
 pub use injector::Priority;
@@ -47,7 +52,8 @@ pub use metrics::{Metrics, WorkerStats};
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 pub use shutdown::{Shutdown, ShutdownError, ShutdownHandle};
 #[cfg(target_arch = "wasm32")]
-pub use web::{JsError, JsHandle, JsReply, JsTask, PoolError};
+pub use web::{JsBatch, JsBroadcast, JsError, JsHandle, JsReply, JsTask, PoolError};
+pub use yielding::{js_pending, should_yield};
 
 #[cfg(test)]
 mod tests;

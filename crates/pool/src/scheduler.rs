@@ -14,7 +14,9 @@ use weblane_ring::steal::Steal;
 use weblane_sync::Wake;
 
 use crate::ended::Ended;
-use crate::host::{Host, RING, Seat};
+use crate::fork;
+use crate::held::Held;
+use crate::host::{Host, Lane, RING, Seat};
 use crate::idle::Idle;
 use crate::injector::{Injector, Priority};
 use crate::primitive::{AtomicU32, fence_after_publication};
@@ -35,7 +37,8 @@ pub(crate) enum Leave {
 /// The part of a pool that all its threads share.
 pub(crate) struct Core<H> {
     host: H,
-    idle: Idle,
+    pub(crate) idle: Idle,
+    pub(crate) held: Held,
     injector: Injector,
     /// CLOSED, DISCARD, STOPPED.
     closing: AtomicU32,
@@ -67,6 +70,7 @@ impl<H: Host> Core<H> {
         Core {
             host,
             idle: Idle::new(),
+            held: Held::new(),
             injector: Injector::new(),
             closing: AtomicU32::new(0),
             gone: AtomicU32::new(0),
@@ -148,7 +152,10 @@ impl<H: Host> Core<H> {
     pub(crate) fn wake_one(&self) {
         // Orders the publication before the look at the idle word; partner: `announce_sleep` and the re-check in `run`.
         fence_after_publication();
-        let Some(worker) = self.idle.claim() else { return };
+        let Some(worker) = self.idle.claim() else {
+            self.wake_held();
+            return;
+        };
         if self.call(worker) {
             return;
         }
@@ -179,12 +186,14 @@ impl<H: Host> Core<H> {
 
     /// Whether some queue has a task that can be taken. A ring that a thief is emptying counts as empty: it would only make
     /// others spin, and the thief wakes somebody after its move (race 52).
-    fn anything_queued(&self) -> bool {
-        !self.injector.all_empty() || self.any_ring()
+    pub(crate) fn anything_queued(&self) -> bool {
+        !self.injector.all_empty() || self.anything_stealable()
     }
 
-    fn any_ring(&self) -> bool {
-        (0..self.host.workers()).any(|i| !self.host.lane(i).ring.stealer().is_empty())
+    /// Whether a ring has a task, or a window a branch.
+    fn anything_stealable(&self) -> bool {
+        let queued = |lane: &Lane| !lane.ring.stealer().is_empty() || !lane.window.is_empty();
+        (0..self.host.workers()).any(|i| queued(self.host.lane(i)))
     }
 
     // ---------------------------------------------------------------------------------------------------------- the loop
@@ -192,6 +201,9 @@ impl<H: Host> Core<H> {
     /// The loop of worker `me`. Entered with an empty JS stack; returns when the thread must do something else.
     pub(crate) fn run(&self, me: usize) -> Leave {
         let before = H::set_seat(Some(Seat { core: self, worker: me }));
+        self.held.end(me);
+        #[cfg(any(feature = "std", target_arch = "wasm32", test))]
+        let _stay = fork::hot::enter(&self.host.lane(me).window);
         let leave = Worker::new(self, me).work();
         H::set_seat(before);
         leave
@@ -206,6 +218,12 @@ impl<H: Host> Core<H> {
         meanwhile();
         worker.end_sleep();
         worker.work()
+    }
+
+    /// What a waker does that dies before it has called the worker that it has claimed.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn claim_and_die(&self) {
+        assert!(self.idle.claim().is_some());
     }
 
     // -------------------------------------------------------------------------------------------------------- the end
@@ -242,7 +260,7 @@ impl<H: Host> Core<H> {
     /// that: a stopped worker empties its own ring, and whatever it spawns is run by itself. Nothing is lost; the others only go home early.
     fn end_if_quiet(&self) {
         let all_sleep = || self.idle.load().sleepers() == self.present();
-        if all_sleep() && self.injector.is_finished() && !self.any_ring() && all_sleep() {
+        if all_sleep() && self.injector.is_finished() && !self.anything_stealable() && all_sleep() {
             self.stop_all();
         }
     }
@@ -254,6 +272,7 @@ impl<H: Host> Core<H> {
         for worker in 0..self.host.workers() {
             self.host.word(worker).set_stop();
         }
+        self.call_all_held();
     }
 
     /// Worker `me` has left for good, or never came. To be called when its thread is free for others.
@@ -284,6 +303,7 @@ impl<H: Host> Core<H> {
             return;
         }
         self.idle.bury(dead);
+        self.held.end(dead);
         self.injector.skip_claimed();
         fence_after_publication();
         let present = self.present();
@@ -318,9 +338,9 @@ impl<H: Host> Core<H> {
 }
 
 /// A worker inside the loop.
-struct Worker<'a, H: Host> {
-    core: &'a Core<H>,
-    me: usize,
+pub(crate) struct Worker<'a, H: Host> {
+    pub(crate) core: &'a Core<H>,
+    pub(crate) me: usize,
     /// Whether this worker's searcher bit is set. Nobody else clears it; a waker may set it while this worker sleeps.
     searching: bool,
     turn: u32,
@@ -336,7 +356,7 @@ struct Worker<'a, H: Host> {
 const PUBLISH_EVERY: u64 = 64;
 
 impl<'a, H: Host> Worker<'a, H> {
-    fn new(core: &'a Core<H>, me: usize) -> Self {
+    pub(crate) fn new(core: &'a Core<H>, me: usize) -> Self {
         Worker {
             core,
             me,
@@ -356,6 +376,9 @@ impl<'a, H: Host> Worker<'a, H> {
             // JS has priority, whatever is queued.
             if word.load().messages() > 0 {
                 break Leave::Messages;
+            }
+            if H::must_come_out() {
+                break Leave::Again;
             }
             if let Some(task) = self.next() {
                 self.found();
@@ -430,14 +453,14 @@ impl<'a, H: Host> Worker<'a, H> {
         local.or_else(|| self.search())
     }
 
-    fn pop_own(&mut self) -> Option<Task> {
+    pub(crate) fn pop_own(&mut self) -> Option<Task> {
         // SAFETY: this thread is the only one that is worker `me`, and the owner ends before any task runs.
         unsafe { self.core.host.lane(self.me).ring.owner() }.pop()
     }
 
     /// Takes a batch of normal tasks: the first one to run, the others into the own ring. Of other priorities one, because in the ring they
     /// would be like any other.
-    fn pop_injector(&mut self, priority: Priority) -> Option<Task> {
+    pub(crate) fn pop_injector(&mut self, priority: Priority) -> Option<Task> {
         let injector = &self.core.injector;
         if injector.is_empty(priority) {
             return None;
@@ -479,7 +502,7 @@ impl<'a, H: Host> Worker<'a, H> {
     }
 
     /// Steals half of the first ring that has something, beginning with a random one.
-    fn steal(&mut self) -> Option<Task> {
+    pub(crate) fn steal(&mut self) -> Option<Task> {
         let workers = self.core.host.workers();
         let start = self.next_random() as usize % workers;
         // SAFETY: as in `pop_own`; nothing is run while the owner is in use.
@@ -489,6 +512,10 @@ impl<'a, H: Host> Worker<'a, H> {
                 self.tally.count(Count::Stolen, 1);
                 // What was moved, and what was left in a ring that counted as empty meanwhile, is announced by `found`: this
                 // worker is a searcher, and the last searcher to find something looks at the queues again (M5, M8).
+                return Some(task);
+            }
+            if let Some(task) = fork::steal_from(self.core, self.me, victim) {
+                self.tally.count(Count::Stolen, 1);
                 return Some(task);
             }
         }
@@ -518,7 +545,7 @@ impl<'a, H: Host> Worker<'a, H> {
         }
     }
 
-    fn execute(&mut self, task: Task) {
+    pub(crate) fn execute(&mut self, task: Task) {
         self.idle_since_sleep = false;
         if self.core.discards() {
             // Dropping it tells whoever waits for it.
@@ -543,7 +570,7 @@ impl<'a, H: Host> Worker<'a, H> {
         self.publish_tally();
     }
 
-    fn count_busy(&mut self) {
+    pub(crate) fn count_busy(&mut self) {
         let busy = H::now().saturating_sub(self.awake_since);
         self.tally.count(Count::Busy, busy.as_micros() as u64);
     }
@@ -559,7 +586,7 @@ impl<'a, H: Host> Worker<'a, H> {
         self.core.hand_over();
     }
 
-    fn publish_tally(&mut self) {
+    pub(crate) fn publish_tally(&mut self) {
         self.core.host.lane(self.me).counters.add(&mut self.tally);
     }
 

@@ -208,6 +208,12 @@ impl ThreadWord {
         WordState(self.0.fetch_sub(MESSAGE, Ordering::AcqRel)).messages() - 1
     }
 
+    /// Corrects the count of messages by what somebody has left in it who died between posting and counting. By the thread itself only, so
+    /// nobody needs to be woken.
+    pub fn correct_messages(&self, by: i32) {
+        self.0.fetch_add((by as u32) << 8, Ordering::AcqRel);
+    }
+
     /// Notifies if the reason just given is the first one for a thread that was parked.
     fn notify_if_first(&self, before: WordState) -> Wake {
         if !before.parked() || before.has_reason() {

@@ -103,6 +103,14 @@ impl Host for WebHost {
         catch_unwind(AssertUnwindSafe(run))
     }
 
+    fn call(&self, worker: usize) {
+        weblane_workers::call(self.places[worker].id);
+    }
+
+    fn must_come_out() -> bool {
+        weblane_workers::holds() != 0
+    }
+
     fn publish_memory() {
         growth::publish();
     }
@@ -117,4 +125,24 @@ pub(crate) fn count_js() {
     if let Some(id) = weblane_workers::current() {
         LANES[id.index() as usize].counters.count(Count::Js, 1);
     }
+}
+
+thread_local! {
+    /// The calling thread's word, looked up once.
+    static MINE: Cell<Option<&'static ThreadWord>> = const { Cell::new(None) };
+}
+
+/// Whether messages wait for the calling worker.
+pub(crate) fn js_pending() -> bool {
+    let word = MINE.get().or_else(|| {
+        let word = weblane_workers::current().filter(|id| !id.is_main()).and_then(weblane_workers::word);
+        MINE.set(word);
+        word
+    });
+    word.is_some_and(|word| word.load().messages() > 0)
+}
+
+/// Whether the calling worker is wanted in its event loop.
+pub(crate) fn should_yield() -> bool {
+    js_pending() || weblane_workers::holds() != 0
 }
