@@ -6,8 +6,10 @@
 // For the contender that is the bare instruction.
 #![cfg_attr(all(target_arch = "wasm32", target_feature = "atomics"), feature(stdarch_wasm_atomic_wait))]
 
+mod channel;
 mod deque;
 mod fork;
+mod lock;
 mod mpmc;
 mod sleep;
 mod spsc;
@@ -58,7 +60,7 @@ fn side_by_side(metric: &'static str, mut contenders: Vec<Contender<'_>>) -> Vec
 }
 
 /// The groups of metrics.
-pub const GROUPS: [&str; 5] = ["deque", "spsc", "mpmc", "sleep", "fork"];
+pub const GROUPS: [&str; 7] = ["deque", "spsc", "mpmc", "sleep", "lock", "channel", "fork"];
 
 /// The pools of the benchmark, on threads of their own.
 #[derive(Clone)]
@@ -79,7 +81,9 @@ pub fn run(pools: &Pools, clock: Clock, only: Option<&str>) -> Vec<Row> {
     let mut rows = Vec::new();
     for group in GROUPS.into_iter().filter(|group| only.is_none_or(|only| only == *group)) {
         rows.extend(match group {
+            "channel" => channel::rows(pool, clock),
             "deque" => deque::rows(clock),
+            "lock" => lock::rows(pool, clock),
             "mpmc" => mpmc::rows(pool, clock),
             "spsc" => spsc::rows(pool, clock),
             "fork" => fork::rows(pools, clock),

@@ -181,7 +181,7 @@ mod models {
             let setters: std::vec::Vec<_> = setters.collect();
             let mut decision = Decision::NONE;
             asks(&hooks, &mut decision);
-            setters.into_iter().for_each(|setter| setter.join().unwrap());
+            setters.into_iter().for_each(|setter| setter.join().expect("no panic"));
             assert_eq!(asks(&hooks, &mut decision), hooks.get().addr() % 2 == 1);
         });
     }

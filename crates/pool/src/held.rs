@@ -30,8 +30,9 @@ use core::sync::atomic::Ordering;
 use crate::host::{Host, Seat};
 use crate::injector::Priority;
 use crate::primitive::{AtomicU32, fence_after_publication};
-use crate::scheduler::{Core, Worker};
+use crate::scheduler::Core;
 use crate::task::Task;
+use crate::worker::Worker;
 
 /// Who rests in the event loop: a bit for each worker.
 ///

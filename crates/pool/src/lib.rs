@@ -9,6 +9,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", target_arch = "wasm32", test))]
 extern crate std;
 
+mod closing;
 mod ended;
 mod fork;
 mod free_list;
@@ -29,6 +30,7 @@ mod shutdown;
 mod slab;
 mod stats;
 mod task;
+mod worker;
 mod yielding;
 
 #[cfg(all(not(target_arch = "wasm32"), feature = "std"))]

@@ -8,9 +8,7 @@
 //! A worker whose word says that JS messages are under way returns to the event loop, whatever is queued.
 
 use core::sync::atomic::Ordering;
-use core::time::Duration;
 
-use weblane_ring::steal::Steal;
 use weblane_sync::Wake;
 
 use crate::ended::Ended;
@@ -20,8 +18,9 @@ use crate::host::{Host, Lane, RING, Seat};
 use crate::idle::Idle;
 use crate::injector::{Injector, Priority};
 use crate::primitive::{AtomicU32, fence_after_publication};
-use crate::stats::{Count, Tally};
+use crate::stats::Count;
 use crate::task::Task;
+use crate::worker::Worker;
 
 /// Why a worker left the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,34 +35,17 @@ pub(crate) enum Leave {
 
 /// The part of a pool that all its threads share.
 pub(crate) struct Core<H> {
-    host: H,
+    pub(crate) host: H,
     pub(crate) idle: Idle,
     pub(crate) held: Held,
-    injector: Injector,
+    pub(crate) injector: Injector,
     /// CLOSED, DISCARD, STOPPED.
-    closing: AtomicU32,
+    pub(crate) closing: AtomicU32,
     /// A bit for each worker that has left for good: stopped or dead.
-    gone: AtomicU32,
+    pub(crate) gone: AtomicU32,
     /// Set when all have.
-    ended: Ended,
+    pub(crate) ended: Ended,
 }
-
-/// Nothing is accepted from outside any more.
-const CLOSED: u32 = 1 << 0;
-/// What is queued is dropped instead of run.
-const DISCARD: u32 = 1 << 1;
-/// The workers have been told to stop. Once: a word may belong to another pool soon after.
-const STOPPED: u32 = 1 << 2;
-
-/// Every so many turns the shared queue comes before the worker's own ring, so that it cannot be starved (race 33). A prime, so
-/// that it does not beat in time with the tasks.
-const INJECTOR_FIRST: u32 = 61;
-
-/// Every so many turns background tasks come first, so that they are not starved for ever. A prime too.
-const BACKGROUND_FIRST: u32 = 509;
-
-/// The most tasks that one visit to the injector moves: half a ring, so that the ring has room for what they spawn.
-const BATCH: usize = RING / 2;
 
 impl<H: Host> Core<H> {
     pub(crate) fn new(host: H) -> Core<H> {
@@ -191,7 +173,7 @@ impl<H: Host> Core<H> {
     }
 
     /// Whether a ring has a task, or a window a branch.
-    fn anything_stealable(&self) -> bool {
+    pub(crate) fn anything_stealable(&self) -> bool {
         let queued = |lane: &Lane| !lane.ring.stealer().is_empty() || !lane.window.is_empty();
         (0..self.host.workers()).any(|i| queued(self.host.lane(i)))
     }
@@ -226,93 +208,6 @@ impl<H: Host> Core<H> {
         assert!(self.idle.claim().is_some());
     }
 
-    // -------------------------------------------------------------------------------------------------------- the end
-
-    /// Refuses tasks from outside from now on; the workers stop when nothing is queued and nothing runs. With `discard`, what is queued is
-    /// dropped instead of run.
-    pub(crate) fn close(&self, discard: bool) {
-        self.injector.close();
-        self.closing.fetch_or(if discard { CLOSED | DISCARD } else { CLOSED }, Ordering::SeqCst);
-        // Publish CLOSED, then read who sleeps; partner: `announce_sleep` and the look at CLOSED in `run`. One of the two finds that all sleep.
-        fence_after_publication();
-        self.end_if_quiet();
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        // SeqCst: in `run` it is read after announcing sleep; partner: `close`.
-        self.closing.load(Ordering::SeqCst) & CLOSED != 0
-    }
-
-    fn discards(&self) -> bool {
-        // Relaxed: a task more or less.
-        self.closing.load(Ordering::Relaxed) & DISCARD != 0
-    }
-
-    /// The workers that have not left for good.
-    fn present(&self) -> u32 {
-        let all = u32::MAX >> (32 - self.host.workers());
-        all & !self.gone.load(Ordering::SeqCst)
-    }
-
-    /// Tells everybody to stop, if the pool is closed, all sleep, and nothing is queued.
-    ///
-    /// Between the two looks at the sleepers a worker may have been woken by a late token and have run a task; then it is not done with
-    /// that: a stopped worker empties its own ring, and whatever it spawns is run by itself. Nothing is lost; the others only go home early.
-    fn end_if_quiet(&self) {
-        let all_sleep = || self.idle.load().sleepers() == self.present();
-        if all_sleep() && self.injector.is_finished() && !self.anything_stealable() && all_sleep() {
-            self.stop_all();
-        }
-    }
-
-    fn stop_all(&self) {
-        if self.closing.fetch_or(STOPPED, Ordering::SeqCst) & STOPPED != 0 {
-            return;
-        }
-        for worker in 0..self.host.workers() {
-            self.host.word(worker).set_stop();
-        }
-        self.call_all_held();
-    }
-
-    /// Worker `me` has left for good, or never came. To be called when its thread is free for others.
-    pub(crate) fn left(&self, me: usize) {
-        // SeqCst: the last one to leave sees all others' bits.
-        let before = self.gone.fetch_or(1 << me, Ordering::SeqCst);
-        if (before | 1 << me).count_ones() as usize == self.host.workers() {
-            self.ended.set();
-        } else if self.is_closed() {
-            // It may have been the only one that did not sleep.
-            self.end_if_quiet();
-        }
-    }
-
-    pub(crate) fn ended(&self) -> &Ended {
-        &self.ended
-    }
-
-    /// The reaper: worker `dead` runs nothing any more, and never will. For one thread at a time.
-    ///
-    /// 1. It neither sleeps nor searches, and nobody waits for what it has claimed in the injector.
-    /// 2. It may have died between claiming a sleeper and calling it: then a live worker sleeps and is listed as a searcher, and all wake-ups freeze.
-    ///    So everybody is called, whatever their words say (M11).
-    /// 3. If the pool is closed, it may have been the last one awake.
-    #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
-    pub(crate) fn bury(&self, dead: usize) {
-        if self.gone.load(Ordering::SeqCst) & 1 << dead != 0 {
-            return;
-        }
-        self.idle.bury(dead);
-        self.held.end(dead);
-        self.injector.skip_claimed();
-        fence_after_publication();
-        let present = self.present();
-        for worker in (0..self.host.workers()).filter(|worker| *worker != dead && present & 1 << worker != 0) {
-            self.host.word(worker).call_anyway();
-        }
-        self.left(dead);
-    }
-
     // ------------------------------------------------------------------------------------------------ circles of waiters
 
     /// Worker `me` waits for a task that `runner` runs; 0 when it does not wait any more.
@@ -335,271 +230,4 @@ impl<H: Host> Core<H> {
         }
         false
     }
-}
-
-/// A worker inside the loop.
-pub(crate) struct Worker<'a, H: Host> {
-    pub(crate) core: &'a Core<H>,
-    pub(crate) me: usize,
-    /// Whether this worker's searcher bit is set. Nobody else clears it; a waker may set it while this worker sleeps.
-    searching: bool,
-    turn: u32,
-    random: u32,
-    tally: Tally,
-    /// Whether it has run nothing since it woke up.
-    idle_since_sleep: bool,
-    /// When it last woke up or entered.
-    awake_since: Duration,
-}
-
-/// Counters are published this often, and before every sleep.
-const PUBLISH_EVERY: u64 = 64;
-
-impl<'a, H: Host> Worker<'a, H> {
-    pub(crate) fn new(core: &'a Core<H>, me: usize) -> Self {
-        Worker {
-            core,
-            me,
-            searching: false,
-            turn: 0,
-            random: seed(me),
-            tally: Tally::default(),
-            idle_since_sleep: false,
-            awake_since: H::now(),
-        }
-    }
-
-    fn work(mut self) -> Leave {
-        let word = self.core.host.word(self.me);
-        let leave = loop {
-            H::adopt_memory();
-            // JS has priority, whatever is queued.
-            if word.load().messages() > 0 {
-                break Leave::Messages;
-            }
-            if H::must_come_out() {
-                break Leave::Again;
-            }
-            if let Some(task) = self.next() {
-                self.found();
-                self.execute(task);
-                continue;
-            }
-            self.core.idle.announce_sleep(self.me, self.searching);
-            self.searching = false;
-            // Orders the announcement before the second look; partner: `wake_one`.
-            fence_after_publication();
-            // STOP is read before the queues: what was submitted before the pool was closed is then seen by the second look (race 28). And
-            // before sleeping: it stays in the word, and a word with a reason ends every sleep (M9).
-            let stop = word.load().stop();
-            if self.core.anything_queued() {
-                self.end_sleep();
-                // Searching, also beyond the limit for searchers: what was seen must be looked for.
-                self.search_on();
-                continue;
-            }
-            if stop {
-                self.end_sleep();
-                break Leave::Stop;
-            }
-            if self.core.is_closed() {
-                // Whoever is the last to fall asleep ends the pool; STOP then ends this sleep too.
-                self.core.end_if_quiet();
-            }
-            self.before_sleep();
-            let slept = word.park();
-            self.end_sleep();
-            self.idle_since_sleep = slept.is_ok();
-            self.awake_since = H::now();
-            match slept {
-                Ok(times) => self.tally.count(Count::Slept, u64::from(times)),
-                Err(_) => break Leave::Again,
-            }
-        };
-        self.leave();
-        leave
-    }
-
-    /// The next task: high ones, own ring, injector, other rings, background ones.
-    fn next(&mut self) -> Option<Task> {
-        self.turn = self.turn.wrapping_add(1);
-        let used = self.core.injector.in_use();
-        if used.none() {
-            return self.next_normal();
-        }
-        if self.turn.is_multiple_of(BACKGROUND_FIRST)
-            && let Some(task) = self.pop_injector(Priority::Background)
-        {
-            return Some(task);
-        }
-        // Every so many turns normal ones come before high ones, so that they go on, however many of the others there are.
-        if used.has(Priority::High)
-            && !self.turn.is_multiple_of(INJECTOR_FIRST)
-            && let Some(task) = self.pop_injector(Priority::High)
-        {
-            return Some(task);
-        }
-        self.next_normal()
-            .or_else(|| self.pop_injector(Priority::High))
-            .or_else(|| self.pop_injector(Priority::Background))
-    }
-
-    fn next_normal(&mut self) -> Option<Task> {
-        let local = if self.turn.is_multiple_of(INJECTOR_FIRST) {
-            self.pop_injector(Priority::Normal).or_else(|| self.pop_own())
-        } else {
-            self.pop_own().or_else(|| self.pop_injector(Priority::Normal))
-        };
-        local.or_else(|| self.search())
-    }
-
-    pub(crate) fn pop_own(&mut self) -> Option<Task> {
-        // SAFETY: this thread is the only one that is worker `me`, and the owner ends before any task runs.
-        unsafe { self.core.host.lane(self.me).ring.owner() }.pop()
-    }
-
-    /// Takes a batch of normal tasks: the first one to run, the others into the own ring. Of other priorities one, because in the ring they
-    /// would be like any other.
-    pub(crate) fn pop_injector(&mut self, priority: Priority) -> Option<Task> {
-        let injector = &self.core.injector;
-        if injector.is_empty(priority) {
-            return None;
-        }
-        // SAFETY: as in `pop_own`; the tasks are only moved while the owner is in use.
-        let mut own = unsafe { self.core.host.lane(self.me).ring.owner() };
-        let most = if priority == Priority::Normal { BATCH.min(own.free() + 1) } else { 1 };
-        let (mut first, mut moved, mut rejected) = (None, false, None);
-        let left = injector.pop(priority, self.core.host.workers(), most, |task| match &first {
-            None => first = Some(task),
-            // `most` leaves room for all of them.
-            Some(_) => match own.push(task) {
-                Ok(()) => moved = true,
-                Err(task) => rejected = Some(task),
-            },
-        });
-        if let Some(task) = rejected {
-            // Not reached while `free` tells the truth; a task is never lost all the same.
-            injector.push_many(priority, 1, core::iter::once(task));
-        }
-        if moved || left {
-            // While it was under way the batch was invisible to a re-check (M8).
-            self.core.wake_one();
-        }
-        first
-    }
-
-    /// Looks into the other rings and the injector, unless half of the workers do so already.
-    fn search(&mut self) -> Option<Task> {
-        if !self.searching {
-            let searchers = self.core.idle.load().searchers().count_ones() as usize;
-            if 2 * searchers >= self.core.host.workers() {
-                return None;
-            }
-            self.core.idle.start_search(self.me);
-            self.searching = true;
-        }
-        self.steal().or_else(|| self.pop_injector(Priority::Normal))
-    }
-
-    /// Steals half of the first ring that has something, beginning with a random one.
-    pub(crate) fn steal(&mut self) -> Option<Task> {
-        let workers = self.core.host.workers();
-        let start = self.next_random() as usize % workers;
-        // SAFETY: as in `pop_own`; nothing is run while the owner is in use.
-        let mut own = unsafe { self.core.host.lane(self.me).ring.owner() };
-        for victim in (0..workers).map(|i| (start + i) % workers).filter(|victim| *victim != self.me) {
-            if let Steal::Success((task, _)) = self.core.host.lane(victim).ring.stealer().steal_half_into(&mut own) {
-                self.tally.count(Count::Stolen, 1);
-                // What was moved, and what was left in a ring that counted as empty meanwhile, is announced by `found`: this
-                // worker is a searcher, and the last searcher to find something looks at the queues again (M5, M8).
-                return Some(task);
-            }
-            if let Some(task) = fork::steal_from(self.core, self.me, victim) {
-                self.tally.count(Count::Stolen, 1);
-                return Some(task);
-            }
-        }
-        None
-    }
-
-    /// This worker has a task and stops searching; if nobody else searches, what is queued needs somebody new.
-    fn found(&mut self) {
-        if self.searching {
-            self.searching = false;
-            if self.core.idle.end_search(self.me) {
-                self.core.hand_over();
-            }
-        }
-    }
-
-    /// Awake again, by whatever cause.
-    fn end_sleep(&mut self) {
-        self.searching = self.core.idle.end_sleep(self.me);
-    }
-
-    /// Becomes a searcher, if no waker has made this worker one already.
-    fn search_on(&mut self) {
-        if !self.searching {
-            self.core.idle.start_search(self.me);
-            self.searching = true;
-        }
-    }
-
-    pub(crate) fn execute(&mut self, task: Task) {
-        self.idle_since_sleep = false;
-        if self.core.discards() {
-            // Dropping it tells whoever waits for it.
-            let _ = H::catch(|| drop(task));
-            self.tally.count(Count::Discarded, 1);
-        } else {
-            // A panic in a detached task ends here: the panic hook has reported it.
-            let _ = H::catch(|| task.run());
-            self.tally.count(Count::Run, 1);
-        }
-        if self.tally.read(Count::Run) >= PUBLISH_EVERY {
-            self.publish_tally();
-        }
-    }
-
-    /// What is counted at the end of each time awake.
-    fn before_sleep(&mut self) {
-        if self.idle_since_sleep {
-            self.tally.count(Count::Spurious, 1);
-        }
-        self.count_busy();
-        self.publish_tally();
-    }
-
-    pub(crate) fn count_busy(&mut self) {
-        let busy = H::now().saturating_sub(self.awake_since);
-        self.tally.count(Count::Busy, busy.as_micros() as u64);
-    }
-
-    /// On the way out, whatever this worker was woken for is handed on.
-    fn leave(&mut self) {
-        self.count_busy();
-        self.publish_tally();
-        if self.searching {
-            self.searching = false;
-            self.core.idle.end_search(self.me);
-        }
-        self.core.hand_over();
-    }
-
-    pub(crate) fn publish_tally(&mut self) {
-        self.core.host.lane(self.me).counters.add(&mut self.tally);
-    }
-
-    fn next_random(&mut self) -> u32 {
-        // Marsaglia's xorshift32.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 17;
-        self.random ^= self.random << 5;
-        self.random
-    }
-}
-
-/// A different non-zero start for each worker's generator. Not random: runs can be repeated.
-fn seed(worker: usize) -> u32 {
-    0x9e37_79b9_u32.wrapping_mul(worker as u32 + 1) | 1
 }

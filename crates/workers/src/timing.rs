@@ -5,6 +5,17 @@
 //!
 //! Entries stay in the worker's `performance` until they are cleared, so this is for looking, not for production.
 
+/// Milliseconds since the calling thread began, in steps of 5 to 100 µs. A call costs 0.3 µs in Chromium.
+///
+/// ```no_run
+/// let start = weblane_workers::timing::now();
+/// println!("{} ms", weblane_workers::timing::now() - start);
+/// ```
+#[must_use]
+pub fn now() -> f64 {
+    crate::glue::weblane_now()
+}
+
 /// A stretch of time that ends when it is dropped.
 #[derive(Debug)]
 #[must_use = "the stretch ends when this is dropped"]

@@ -115,7 +115,7 @@ mod models {
             });
             shared.1.store(1, Ordering::Release);
             shared.0.notify(&shared.1, 1);
-            waiter.join().unwrap();
+            waiter.join().expect("no panic");
         });
     }
 
@@ -129,12 +129,12 @@ mod models {
             let other = Arc::clone(&shared);
             let waiter = thread::spawn(move || other.0.wait(&other.1, 0, Some(Duration::from_secs(1))));
             let counted = shared.0.notify(&shared.1, 1);
-            let outcome = waiter.join().unwrap();
+            let outcome = waiter.join().expect("no panic");
             assert_eq!(outcome == Wait::Woken, counted == 1);
             assert_eq!(shared.0.notify(&shared.1, 1), 0, "nobody is left in the table");
-            log.lock().unwrap().push(outcome);
+            log.lock().expect("no panic").push(outcome);
         });
-        let seen = seen.lock().unwrap();
+        let seen = seen.lock().expect("no panic");
         assert!(seen.contains(&Wait::TimedOut) && seen.contains(&Wait::Woken));
     }
 }

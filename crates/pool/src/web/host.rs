@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread_local;
 use std::vec::Vec;
 
-use wasm_bindgen::prelude::wasm_bindgen;
 use weblane_sync::ThreadWord;
 use weblane_workers::{MAX_THREADS, ThreadId, growth};
 
@@ -26,13 +25,6 @@ static LANES: [Lane; MAX_THREADS] = [const { Lane::new() }; MAX_THREADS];
 
 thread_local! {
     static SEAT: Cell<Option<Seat<WebHost>>> = const { Cell::new(None) };
-}
-
-#[wasm_bindgen]
-extern "C" {
-    /// Milliseconds since this thread began. In steps of 5 to 100 µs; a call costs 0.3 µs.
-    #[wasm_bindgen(js_namespace = performance, js_name = now)]
-    fn now_ms() -> f64;
 }
 
 /// One worker of a pool.
@@ -94,7 +86,7 @@ impl Host for WebHost {
     }
 
     fn now() -> Duration {
-        Duration::from_micros((now_ms() * 1000.0) as u64)
+        Duration::from_micros((weblane_workers::timing::now() * 1000.0) as u64)
     }
 
     fn catch<R>(run: impl FnOnce() -> R) -> Result<R, Payload> {
