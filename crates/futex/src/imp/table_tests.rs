@@ -1,4 +1,5 @@
 //! The table of sleepers against its promises: models under loom, stress natively. It is used on systems that no machine of ours runs.
+#![cfg(all(test, any(loom, all(not(shuttle), feature = "std"))))]
 
 use core::sync::atomic::Ordering;
 use core::time::Duration;
