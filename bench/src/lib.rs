@@ -3,6 +3,9 @@
 //! A figure by itself says little on a shared machine; the ratios of one run do. Every contender is warmed before the first
 //! round; the result is the median of the rounds, with the least and the most.
 
+// For the contender that is the bare instruction.
+#![cfg_attr(all(target_arch = "wasm32", target_feature = "atomics"), feature(stdarch_wasm_atomic_wait))]
+
 mod channel;
 mod deque;
 mod fork;
