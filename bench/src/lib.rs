@@ -3,7 +3,10 @@
 //! A figure by itself says little on a shared machine; the ratios of one run do. Every contender is warmed before the first
 //! round; the result is the median of the rounds, with the least and the most.
 
+mod channel;
 mod deque;
+mod fork;
+mod lock;
 mod mpmc;
 mod sleep;
 mod spsc;
@@ -54,16 +57,33 @@ fn side_by_side(metric: &'static str, mut contenders: Vec<Contender<'_>>) -> Vec
 }
 
 /// The groups of metrics.
-pub const GROUPS: [&str; 4] = ["deque", "spsc", "mpmc", "sleep"];
+pub const GROUPS: [&str; 7] = ["deque", "spsc", "mpmc", "sleep", "lock", "channel", "fork"];
 
-/// One group of metrics or, with `None`, all; on a thread that may block. `pool` has at least four workers.
-pub fn run(pool: &ThreadPool, clock: Clock, only: Option<&str>) -> Vec<Row> {
+/// The pools of the benchmark, on threads of their own.
+#[derive(Clone)]
+pub struct Pools {
+    /// Four workers. The benchmark itself runs on one of them.
+    pub four: ThreadPool,
+    /// Two workers.
+    pub two: ThreadPool,
+    /// One worker.
+    pub one: ThreadPool,
+    /// Two workers, which are given to a peer.
+    pub peer: ThreadPool,
+}
+
+/// One group of metrics or, with `None`, all; on a thread that may block.
+pub fn run(pools: &Pools, clock: Clock, only: Option<&str>) -> Vec<Row> {
+    let pool = &pools.four;
     let mut rows = Vec::new();
     for group in GROUPS.into_iter().filter(|group| only.is_none_or(|only| only == *group)) {
         rows.extend(match group {
+            "channel" => channel::rows(pool, clock),
             "deque" => deque::rows(clock),
+            "lock" => lock::rows(pool, clock),
             "mpmc" => mpmc::rows(pool, clock),
             "spsc" => spsc::rows(pool, clock),
+            "fork" => fork::rows(pools, clock),
             _ => sleep::rows(pool, clock),
         });
     }

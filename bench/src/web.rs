@@ -5,19 +5,23 @@ use wasm_bindgen::prelude::*;
 use weblane_pool::ThreadPool;
 use weblane_workers::{Options, init, ready};
 
+use crate::Pools;
+
 fn clock() -> f64 {
     let performance = Reflect::get(&js_sys::global(), &"performance".into()).expect("every global scope has a clock");
     let now: js_sys::Function = Reflect::get(&performance, &"now".into()).expect("a clock has a time").unchecked_into();
     now.call0(&performance).ok().and_then(|value| value.as_f64()).unwrap_or(0.0)
 }
 
-/// Runs one group, or all, on four workers and returns lines of JSON.
+/// Runs one group, or all, on nine workers in four pools and returns lines of JSON.
 #[wasm_bindgen(js_name = runBench)]
 pub async fn run_bench(engine: String, only: Option<String>) -> Result<String, JsError> {
-    let threads = init(Options::new().count(4).name("bench"))?;
+    let threads = init(Options::new().count(9).name("bench"))?;
     ready().await?;
-    let pool = ThreadPool::new(threads)?;
-    let inner = pool.clone();
-    let rows = pool.spawn(move || crate::run(&inner, clock, only.as_deref())).await?;
+    let mut rest = threads.into_iter();
+    let mut pool = |workers| ThreadPool::new(rest.by_ref().take(workers).collect());
+    let pools = Pools { four: pool(4)?, two: pool(2)?, one: pool(1)?, peer: pool(2)? };
+    let inner = pools.clone();
+    let rows = pools.four.spawn(move || crate::run(&inner, clock, only.as_deref())).await?;
     Ok(crate::json(&engine, &rows))
 }

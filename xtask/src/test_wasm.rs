@@ -41,7 +41,12 @@ const TESTS: &[(&str, Kind)] = &[
     ("pool", Kind::Usual),
     ("start", Kind::Usual),
     ("workers", Kind::Usual),
+    ("pool_js", Kind::Usual),
+    ("hold", Kind::Usual),
+    ("death", Kind::Usual),
     ("primitives", Kind::Usual),
+    ("futex", Kind::Usual),
+    ("futex_armed", Kind::Usual),
     ("sync", Kind::Usual),
     ("sync_dead", Kind::Usual),
     ("script_not_found", Kind::Usual),
@@ -52,6 +57,7 @@ const TESTS: &[(&str, Kind)] = &[
     ("not_isolated", Kind::NotIsolated),
     ("panic_unwind", Kind::Unwinding),
     ("no_atomics", Kind::NoThreads),
+    ("futex_alone", Kind::NoThreads),
 ];
 
 pub(crate) fn suites(tally: &mut Tally, engine: Engine, only: Option<&str>) -> kit::Result<()> {

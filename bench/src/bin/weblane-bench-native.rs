@@ -7,10 +7,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     static START: OnceLock<Instant> = OnceLock::new();
     let clock = || START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3;
-    let pool = weblane_pool::ThreadPool::with_threads(4)?;
-    let inner = pool.clone();
+    let pool = weblane_pool::ThreadPool::with_threads;
+    let pools = weblane_bench::Pools { four: pool(4)?, two: pool(2)?, one: pool(1)?, peer: pool(2)? };
+    let inner = pools.clone();
     let only = std::env::args().nth(1);
-    let rows = pool.spawn(move || weblane_bench::run(&inner, clock, only.as_deref())).join()?;
+    let rows = pools.four.spawn(move || weblane_bench::run(&inner, clock, only.as_deref())).join()?;
     println!("{}", weblane_bench::json("native", &rows));
     Ok(())
 }

@@ -1,8 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(any(feature = "std", loom))]
 extern crate std;
+
+#[cfg(feature = "alloc")]
+pub mod channel;
 
 mod barrier;
 mod condvar;

@@ -1,5 +1,7 @@
 //! Models of the scheduler (under `--cfg loom`) and native tests of its parts.
 
+#[cfg(all(not(loom), feature = "std", not(target_arch = "wasm32")))]
+mod fork;
 #[cfg(loom)]
 mod model;
 #[cfg(all(not(loom), feature = "std", not(target_arch = "wasm32")))]

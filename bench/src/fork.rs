@@ -1,0 +1,92 @@
+//! Fork and join: Fibonacci numbers the stupid way, with a join at every level and no cut-off, so that nothing but the price of a join is
+//! measured.
+//!
+//! rayon's threads on the web are workers of a pool that is lent to it for good. That is what wasm-bindgen-rayon does, with workers of its own: what
+//! runs on them is the same.
+
+use weblane_pool::{ThreadPool, join};
+
+use crate::{Clock, Pools, Row, side_by_side};
+
+const N: u32 = 30;
+
+fn sequential(n: u32) -> u64 {
+    if n < 2 { u64::from(n) } else { sequential(n - 1) + sequential(n - 2) }
+}
+
+fn joining(n: u32) -> u64 {
+    if n < 2 {
+        return u64::from(n);
+    }
+    let (a, b) = join(move || joining(n - 1), move || joining(n - 2));
+    a + b
+}
+
+/// The same calls as [`joining`]: of `sequential`'s two, the compiler makes one a loop.
+fn both_calls(n: u32) -> u64 {
+    if n < 2 {
+        return u64::from(n);
+    }
+    let (a, b) = (both_calls(n - 1), both_calls(n - 2));
+    // Never so, but the compiler does not know it, and so the second call is no tail call.
+    if n > 100 { sequential(n) } else { a + b }
+}
+
+fn rayon_joining(n: u32) -> u64 {
+    if n < 2 {
+        return u64::from(n);
+    }
+    let (a, b) = rayon_core::join(move || rayon_joining(n - 1), move || rayon_joining(n - 2));
+    a + b
+}
+
+/// Milliseconds for one number.
+fn time(clock: Clock, fib: impl FnOnce(u32) -> u64) -> f64 {
+    let start = clock();
+    assert_eq!(fib(std::hint::black_box(N)), 832_040);
+    clock() - start
+}
+
+/// Gives the workers of the contender before the time to go to sleep, so that each has the cores for itself.
+fn settle(clock: Clock) {
+    let start = clock();
+    while clock() - start < 2.0 {
+        std::hint::spin_loop();
+    }
+}
+
+/// rayon on the workers of this pool, which it keeps.
+pub(crate) fn rayon_on(pool: &ThreadPool, threads: usize) -> rayon_core::ThreadPool {
+    let builder = rayon_core::ThreadPoolBuilder::new().num_threads(threads).spawn_handler(|thread| {
+        pool.spawn_detached(move || thread.run());
+        Ok(())
+    });
+    builder.build().expect("threads")
+}
+
+pub(crate) fn rows(pools: &Pools, clock: Clock) -> Vec<Row> {
+    let weblane = |pool: &ThreadPool| {
+        let pool = pool.clone();
+        move || {
+            settle(clock);
+            pool.install(|| time(clock, joining)).expect("a worker may block")
+        }
+    };
+    let rayon = rayon_on(&pools.peer, 2);
+    side_by_side(
+        "fib30_join_ms",
+        vec![
+            ("sequential", Box::new(|| time(clock, sequential))),
+            ("sequential, both calls", Box::new(|| time(clock, both_calls))),
+            ("weblane, 2 workers", Box::new(weblane(&pools.two))),
+            ("weblane, 1 worker", Box::new(weblane(&pools.one))),
+            (
+                "rayon, 2 workers",
+                Box::new(|| {
+                    settle(clock);
+                    rayon.install(|| time(clock, rayon_joining))
+                }),
+            ),
+        ],
+    )
+}

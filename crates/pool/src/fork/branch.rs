@@ -1,0 +1,149 @@
+//! A branch: the second half of a join, in the stack frame of the join itself.
+//!
+//! # State
+//!
+//! One 32-bit word in the branch's header:
+//!
+//! | bits | set by | means |
+//! |---|---|---|
+//! | DONE | the thief, once, last | the result is there; the thief does not touch the branch any more |
+//! | SLEEPER | the owner | the owner sleeps on its doorbell, and wants to be rung |
+//! | 8.. | the thief, once, first | the thief's worker number plus one |
+//!
+//! All changes are `fetch_or`. The owner returns from its join, and the header with it is gone, once it has seen DONE; so the thief copies what it
+//! needs for ringing before it sets DONE. The doorbell itself is in the owner's window, which lives as long as the pool.
+
+use core::mem::ManuallyDrop;
+use core::sync::atomic::Ordering;
+
+use crate::host::{Host, Payload};
+use crate::primitive::{AtomicU32, UnsafeCell};
+use crate::scheduler::Core;
+
+const DONE: u32 = 1 << 0;
+const SLEEPER: u32 = 1 << 1;
+const THIEF: u32 = 8;
+
+/// What a branch's word said at some instant.
+#[derive(Clone, Copy)]
+pub(crate) struct BranchState(u32);
+
+impl BranchState {
+    pub(crate) const fn done(self) -> bool {
+        self.0 & DONE != 0
+    }
+
+    /// Who runs it, if he has said so yet.
+    pub(crate) const fn thief(self) -> Option<usize> {
+        match self.0 >> THIEF {
+            0 => None,
+            worker => Some(worker as usize - 1),
+        }
+    }
+}
+
+/// The part of a branch that knows no types.
+pub(crate) struct Header {
+    state: AtomicU32,
+    /// The worker whose join this is.
+    owner: u32,
+    /// Runs the closure and keeps its result.
+    run: unsafe fn(*const Header),
+}
+
+impl Header {
+    pub(crate) fn state(&self) -> BranchState {
+        // Acquire: pairs with the Release in `run`; who sees DONE sees the result.
+        BranchState(self.state.load(Ordering::Acquire))
+    }
+
+    /// The owner is about to sleep. Returns the state before.
+    pub(crate) fn announce_sleeper(&self) -> BranchState {
+        // AcqRel: Acquire as in `state`.
+        BranchState(self.state.fetch_or(SLEEPER, Ordering::AcqRel))
+    }
+}
+
+/// Runs a branch that worker `me` has just taken from another worker's window, and tells its owner.
+///
+/// # Safety
+///
+/// `branch` came from [`Window::steal`](super::window::Window::steal) of a worker of `core`, this is its only use, and the
+/// calling thread is worker `me` of `core`.
+pub(crate) unsafe fn run_taken<H: Host>(core: &Core<H>, me: usize, branch: *const Header) {
+    H::adopt_memory();
+    // SAFETY: a branch that was taken stays where it is until DONE.
+    let (header, owner) = unsafe { (&*branch, (*branch).owner as usize) };
+    // AcqRel: nothing is handed over; an owner that went to sleep before it knew whom to help must look again.
+    if header.state.fetch_or((me as u32 + 1) << THIEF, Ordering::AcqRel) & SLEEPER != 0 {
+        core.host().lane(owner).window.ring();
+    }
+    // SAFETY: taken, so the closure is this thread's; it does not unwind.
+    unsafe { (header.run)(branch) };
+    H::publish_memory();
+    // Release: gives the result to the owner, who may be gone with the header right after.
+    if header.state.fetch_or(DONE, Ordering::AcqRel) & SLEEPER != 0 {
+        core.host().lane(owner).window.ring();
+    }
+}
+
+/// A closure that another worker may run, and the place for its result.
+#[repr(C)]
+pub(crate) struct Branch<F, R> {
+    header: Header,
+    closure: UnsafeCell<ManuallyDrop<F>>,
+    result: UnsafeCell<Option<Result<R, Payload>>>,
+}
+
+impl<F: FnOnce() -> R, R> Branch<F, R> {
+    pub(crate) fn new<H: Host>(owner: usize, closure: F) -> Self {
+        Branch {
+            header: Header { state: AtomicU32::new(0), owner: owner as u32, run: run::<H, F, R> },
+            closure: UnsafeCell::new(ManuallyDrop::new(closure)),
+            result: UnsafeCell::new(None),
+        }
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// As a pointer to the whole, of which the header is the beginning.
+    pub(crate) fn as_pointer(&self) -> *const Header {
+        core::ptr::from_ref(self).cast()
+    }
+
+    /// The closure, of a branch that was never taken.
+    ///
+    /// # Safety
+    ///
+    /// The branch was not pushed, or was popped; and this is its closure's only use.
+    pub(crate) unsafe fn into_closure(self) -> F {
+        self.closure.with_mut(|closure| {
+            // SAFETY: passed on to the caller.
+            unsafe { ManuallyDrop::take(&mut *closure) }
+        })
+    }
+
+    /// The result, of a branch that is done.
+    pub(crate) fn into_result(self) -> Option<Result<R, Payload>> {
+        self.result.with_mut(|result| {
+            // SAFETY: `self` is owned.
+            unsafe { (*result).take() }
+        })
+    }
+}
+
+/// # Safety
+///
+/// `header` is the beginning of a `Branch<F, R>` whose closure and result belong to the calling thread, until it sets DONE; and it was not run
+/// before.
+unsafe fn run<H: Host, F: FnOnce() -> R, R>(header: *const Header) {
+    // SAFETY: the caller says so. The closure leaves its cell before it runs.
+    let branch = unsafe { &*header.cast::<Branch<F, R>>() };
+    // SAFETY: as above.
+    let closure = branch.closure.with_mut(|closure| unsafe { ManuallyDrop::take(&mut *closure) });
+    let result = H::catch(closure);
+    // SAFETY: as above.
+    branch.result.with_mut(|place| unsafe { *place = Some(result) });
+}
