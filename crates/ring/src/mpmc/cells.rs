@@ -24,20 +24,34 @@ use core::sync::atomic::Ordering;
 use crate::primitive::{AtomicU32, publish};
 use crate::slot::Slot;
 
-/// A place for a value, and whose it is.
-pub(super) struct Cell<T> {
-    flag: AtomicU32,
-    pub(super) value: Slot<T>,
+/// Two cells. Their flags lie together, so that a place of a ring of words fills half a line.
+pub(super) struct Pair<T> {
+    flags: [AtomicU32; 2],
+    values: [Slot<T>; 2],
 }
 
-impl<T> Cell<T> {
+impl<T> Pair<T> {
     not_const_in_models! {
-        /// A free cell.
+        /// Two free cells.
         pub(super) const fn new() -> Self {
-            Cell { flag: AtomicU32::new(0), value: Slot::new() }
+            Pair { flags: [AtomicU32::new(0), AtomicU32::new(0)], values: [Slot::new(), Slot::new()] }
         }
     }
 
+    #[inline]
+    pub(super) fn cell(&self, second: bool) -> Cell<'_, T> {
+        let which = usize::from(second);
+        Cell { flag: &self.flags[which], value: &self.values[which] }
+    }
+}
+
+/// A place for a value, and whose it is.
+pub(super) struct Cell<'p, T> {
+    flag: &'p AtomicU32,
+    pub(super) value: &'p Slot<T>,
+}
+
+impl<T> Cell<'_, T> {
     /// Claims the cell, if it is free; else the flag's number.
     #[inline]
     pub(super) fn claim(&self) -> Result<(), u32> {
@@ -60,7 +74,7 @@ impl<T> Cell<T> {
         let count = self.flag.load(Ordering::Relaxed);
         debug_assert!(count % 2 == 1, "the cell was taken");
         // Release: pairs with the Acquire in `claim`: the cell is read before it is written again.
-        publish(&self.flag, count.wrapping_add(1));
+        publish(self.flag, count.wrapping_add(1));
     }
 
     /// Whether the cell is free, roughly.

@@ -64,14 +64,14 @@ use core::fmt;
 use crate::primitive::Padded;
 use crate::slot::empty_slots;
 use crate::storage::{CapacityError, Storage};
-use cells::Cell;
+use cells::{Cell, Pair};
 use index::Index;
 use word::{Entry, Hint, MOST_CELLS, Position, Word};
 
 /// One place of a queue, for storage that the caller lends: an entry, and two cells for values.
 pub struct Slot<T> {
     ready: Word,
-    cells: [Cell<T>; 2],
+    cells: Pair<T>,
 }
 
 impl<T> Slot<T> {
@@ -86,7 +86,7 @@ impl<T> Slot<T> {
     not_const_in_models! {
         /// The place at this turn, with nothing in it.
         const fn of(turn: Position) -> Self {
-            Slot { ready: Word::new(Entry::nothing(turn)), cells: [Cell::new(), Cell::new()] }
+            Slot { ready: Word::new(Entry::nothing(turn)), cells: Pair::new() }
         }
     }
 }
@@ -134,7 +134,7 @@ pub type BorrowedRing<'s, T> = Queue<T, &'s mut [Slot<T>]>;
 pub struct Queue<T, S: Storage<Slot<T>>> {
     head: Padded<Hint>,
     tail: Padded<Hint>,
-    spare: [Cell<T>; SPARE],
+    spare: Pair<T>,
     slots: S,
 }
 
@@ -231,7 +231,7 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
             Queue {
                 head: Padded(Hint::new(Position::new(0))),
                 tail: Padded(Hint::new(Position::new(0))),
-                spare: [Cell::new(), Cell::new()],
+                spare: Pair::new(),
                 slots,
             }
         }
@@ -264,11 +264,11 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
 
     /// A cell by its number: the first ones of all slots, the second ones, the spare ones.
     #[inline]
-    fn cell(&self, number: u32) -> &Cell<T> {
+    fn cell(&self, number: u32) -> Cell<'_, T> {
         let (number, capacity) = (number as usize, self.capacity());
         match number.checked_sub(2 * capacity) {
-            None => &self.slot(number).cells[usize::from(number >= capacity)],
-            Some(spare) => &self.spare[spare],
+            None => self.slot(number).cells.cell(number >= capacity),
+            Some(spare) => self.spare.cell(spare > 0),
         }
     }
 
