@@ -120,7 +120,8 @@ impl Machine<'_> {
             self.step(s, me, What::Enter);
             *s = before;
         }
-        for hold in before.outside[me].holds.iter() {
+        let fires = self.scenario.timers_fire(s);
+        for hold in before.outside[me].holds.iter().filter(|_| fires) {
             if s.header[usize::from(hold)].fate == Fate::Queued {
                 self.handle(s, me, hold);
                 self.step(s, me, What::Other("timer", hold));
