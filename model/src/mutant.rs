@@ -70,6 +70,7 @@ mutants! {
     FlushPostedFirst "M42" "the reaper posts its last message before it counts it",
     LostThoughClaimed "M43" "the reaper gives up a task on the move that a joiner has claimed",
     LostAloneNotify "M44" "the reaper does not notify the joiners of a task that ended just before its worker died",
+    StopWhileInFlight "M45" "STOP is set when the pool is closed, and heeded when nothing is in flight",
 }
 
 impl Mutant {

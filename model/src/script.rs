@@ -56,7 +56,7 @@ impl Machine<'_> {
                     self.header(s, task).fate = Fate::Queued;
                 }
                 s.actor[me].pc = Pc::PushPublish;
-                self.step(s, me, What::Cell(Queue::Shared(level as u8)));
+                self.step(s, me, What::Cell(Queue::Shared(level as u8), hand.len() as u8));
             }
             Pc::PushPublish => {
                 let level = s.actor[me].at;
@@ -119,7 +119,7 @@ impl Machine<'_> {
                 } else {
                     (s.actor[me].at, s.actor[me].pc) = (last, Pc::DrainHalf);
                     s.actor[me].hand.push(task);
-                    self.step(s, me, What::Other("ring is full", 0));
+                    self.step(s, me, What::Full);
                     return;
                 }
                 self.step(s, me, What::Push(Queue::Ring(me as u8), 1));
@@ -206,7 +206,7 @@ impl Machine<'_> {
             Op::Close(how) => {
                 s.closed = how;
                 s.actor[me].want = 1;
-                if self.broken(Mutant::StopAtOnce) {
+                if self.broken(Mutant::StopAtOnce) || self.broken(Mutant::StopWhileInFlight) {
                     (s.actor[me].want, s.actor[me].at, s.actor[me].pc) = (0, 0, Pc::StopAll);
                 } else if self.broken(Mutant::CloseWakesNobody) {
                     s.actor[me].want = 0;

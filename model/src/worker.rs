@@ -321,7 +321,7 @@ impl Machine<'_> {
             self.header(s, task).fate = Fate::Discarded;
             s.actor[me].got = 0;
             self.task_over(s, me);
-            return self.step(s, me, What::Other("discard", task));
+            return self.step(s, me, What::Skip(task));
         }
         if s.header[usize::from(task)].fate == Fate::Queued {
             self.begin(s, me);
@@ -346,8 +346,10 @@ impl Machine<'_> {
 
     /// The second look saw nothing.
     pub(crate) fn nothing_again(&mut self, s: &mut State, me: usize) {
+        let in_flight = (0..self.scenario.workers).any(|worker| s.actor[worker].depth() > 0);
+        let stays = in_flight && self.broken(Mutant::StopWhileInFlight);
         let a = &mut s.actor[me];
-        if core::mem::take(&mut a.stop_seen) {
+        if core::mem::take(&mut a.stop_seen) && !stays {
             a.stopping = true;
             a.pc = Pc::EndSleep;
         } else {

@@ -99,5 +99,6 @@ killed! {
     m41_joined_while_listed: JoinedWhileListed by a_held_worker_that_joins, LOST;
     m42_flush_posted_first: FlushPostedFirst by race_47_death_between_post_and_count, "w1 is out, and nothing will bring it back";
     m43_lost_though_claimed: LostThoughClaimed by race_16_death_of_who_is_joined, "a script ends that was not running";
+    m45_stop_while_in_flight: StopWhileInFlight by race_28_a_running_task_that_spawns, BUSY;
     m44_lost_alone_notify: LostAloneNotify by race_16_death_of_who_is_joined, "w0 waits for ever";
 }
