@@ -42,6 +42,7 @@ const TESTS: &[(&str, Kind)] = &[
     ("start", Kind::Usual),
     ("workers", Kind::Usual),
     ("primitives", Kind::Usual),
+    ("channel", Kind::Usual),
     ("script_not_found", Kind::Usual),
     ("start_timeout", Kind::Usual),
     ("start_late", Kind::Usual),
