@@ -34,8 +34,8 @@
 //! is taken off, as a difference: what others add meanwhile stays. A message of a settled sender that still arrives is run and not counted. If the
 //! lanes do not come to rest (another sender has died, and is not settled yet) nothing is done: his own settlement will do both.
 //!
-//! A receiver that sleeps with −1 would not wake for the message that asks it to settle. So where the dead sender's lane is odd, the main thread counts one more
-//! than it has posted. The settlement, being exact, takes that off as well.
+//! A receiver that sleeps with −1 would not wake for the message that asks it to settle. So where the dead sender's lane is odd, the main thread first counts one more
+//! than it posts. The settlement, being exact, takes that off as well.
 //!
 //! No gate, and nothing is flushed: a dead sender adds nothing any more, and what he has posted does not count.
 
@@ -132,14 +132,14 @@ pub(crate) fn bury(id: ThreadId, cause: &str) {
     );
     let workers = manager().map_or(0, |manager| manager.workers());
     for other in (1..=workers as u32).map(ThreadId::from_index).filter(|other| *other != id) {
-        // One that is dead too needs nothing.
-        let _ = send(other, Message::new(move |_, _| settle(id)));
         if dead.lanes[other.slot()].load() & 1 == 1
             && let Some(other) = thread(other)
         {
-            // The message may have made a zero out of −1, which wakes nobody. One more does; the settlement takes it off again.
+            // The message may make a zero out of −1, which wakes nobody. One more does; the settlement takes it off again, so it comes first.
             other.word.message_posted();
         }
+        // One that is dead too needs nothing.
+        let _ = send(other, Message::new(move |_, _| settle(id)));
     }
     run_hooks(id);
 }
