@@ -297,7 +297,7 @@ async fn race_47_a_sender_that_dies_while_posting_is_settled() {
         terminate(sender);
         dead(sender).await;
         // The word is right again, and the next message is noticed, whatever was lost.
-        eventually("the word to be settled", || its_word.load().messages() == 0).await;
+        eventually(&format!("the word to be settled ({stop})"), || its_word.load().messages() == 0).await;
         send(receiver, counting(&got)).expect("sent");
         let expected = if stop == "before" { 3 } else { 4 };
         eventually("a message to the one that sleeps", || got.load(Ordering::SeqCst) == expected).await;
