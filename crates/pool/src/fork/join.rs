@@ -135,7 +135,7 @@ where
 }
 
 /// Waits until the thief is done, and helps him meanwhile: what is in his window was all forked by the branch that is waited for.
-fn wait_for<H: Host>(core: &Core<H>, me: usize, branch: &Header) {
+pub(crate) fn wait_for<H: Host>(core: &Core<H>, me: usize, branch: &Header) {
     let window = |worker: usize| &core.host().lane(worker).window;
     let mut looks = 0;
     loop {
