@@ -7,6 +7,7 @@ use std::panic::resume_unwind;
 
 use super::branch::{Branch, Header, run_taken};
 use super::hot;
+use super::window::Window;
 use crate::host::{Host, Payload};
 use crate::primitive::fence_after_publication;
 use crate::scheduler::Core;
@@ -104,10 +105,7 @@ where
         return both::<H, _, _>(a, unsafe { branch.into_closure() });
     }
     hot::refresh(window);
-    core.wake_one();
-    if let Some(helper) = window.call_helper() {
-        core.host().lane(helper).window.ring();
-    }
+    announce(core, window);
     let a = H::catch(a);
     // SAFETY: this thread is worker `me`, and what was pushed since is popped or settled: the youngest branch is this one.
     if unsafe { window.pop() } {
@@ -131,6 +129,14 @@ where
         }
         (Ok(_), Some(Err(payload))) => resume_unwind(payload),
         (Ok(_), None) => unreachable!("a branch that is done has a result"),
+    }
+}
+
+/// After a push: wakes whoever could take the branch.
+pub(super) fn announce<H: Host>(core: &Core<H>, window: &Window) {
+    core.wake_one();
+    if let Some(helper) = window.call_helper() {
+        core.host().lane(helper).window.ring();
     }
 }
 

@@ -111,6 +111,11 @@ impl Window {
         self.hint.swap(core::ptr::from_ref(hint).expose_provenance(), Ordering::Relaxed);
     }
 
+    /// How many branches the owner has pushed and not popped or settled, as he sees it: exactly.
+    pub(crate) fn pushed(&self) -> u32 {
+        self.own_state().pushed()
+    }
+
     /// Whether there is no room, as the owner sees it.
     pub(crate) fn is_full(&self) -> bool {
         let state = self.own_state();
