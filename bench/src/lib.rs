@@ -3,8 +3,10 @@
 //! A figure by itself says little on a shared machine; the ratios of one run do. Every contender is warmed before the first
 //! round; the result is the median of the rounds, with the least and the most.
 
+mod channel;
 mod deque;
 mod fork;
+mod lock;
 mod mpmc;
 mod sleep;
 mod spsc;
@@ -55,7 +57,7 @@ fn side_by_side(metric: &'static str, mut contenders: Vec<Contender<'_>>) -> Vec
 }
 
 /// The groups of metrics.
-pub const GROUPS: [&str; 5] = ["deque", "spsc", "mpmc", "sleep", "fork"];
+pub const GROUPS: [&str; 7] = ["deque", "spsc", "mpmc", "sleep", "lock", "channel", "fork"];
 
 /// The pools of the benchmark, on threads of their own.
 #[derive(Clone)]
@@ -76,7 +78,9 @@ pub fn run(pools: &Pools, clock: Clock, only: Option<&str>) -> Vec<Row> {
     let mut rows = Vec::new();
     for group in GROUPS.into_iter().filter(|group| only.is_none_or(|only| only == *group)) {
         rows.extend(match group {
+            "channel" => channel::rows(pool, clock),
             "deque" => deque::rows(clock),
+            "lock" => lock::rows(pool, clock),
             "mpmc" => mpmc::rows(pool, clock),
             "spsc" => spsc::rows(pool, clock),
             "fork" => fork::rows(pools, clock),

@@ -2,8 +2,11 @@
 #![cfg(target_arch = "wasm32")]
 
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 
 use js_sys::{Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
@@ -63,6 +66,19 @@ pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
         assert!(now() - start < 60_000.0, "not in a minute: {what}");
         sleep(1).await;
     }
+}
+
+/// The future's value; fails after a minute with `what`.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let (mut future, mut late) = (pin!(future), pin!(sleep(60_000)));
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Pending => {
+            assert!(late.as_mut().poll(context).is_pending(), "not in a minute: {what}");
+            Poll::Pending
+        }
+        ready => ready,
+    })
+    .await
 }
 
 /// Milliseconds since the thread began, with a fraction.

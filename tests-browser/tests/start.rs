@@ -91,7 +91,7 @@ async fn race_43_race_49_ids_and_messages_are_good_from_the_moment_of_init() {
     let reservation = reserve(ids[2]).expect("free");
     assert_eq!(reserve(ids[2]).expect_err("once"), ResidentError::Occupied(ids[2]));
     assert_eq!(
-        set_resident(reservation, || Leave::Stop),
+        set_resident(reservation, |_| Leave::Stop),
         Err(ResidentError::WrongThread(ids[2])),
         "we are on the main thread"
     );
@@ -105,7 +105,7 @@ async fn race_43_race_49_ids_and_messages_are_good_from_the_moment_of_init() {
             word.park().expect("a worker may block");
             if word.load().messages() > 0 { Leave::Messages } else { Leave::Stop }
         };
-        set_resident(reservation, body).expect("nobody lives here");
+        set_resident(reservation, move |_| body()).expect("nobody lives here");
     });
     send(ids[2], move_in).expect("sent");
     for number in 1..=3 {

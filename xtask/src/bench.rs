@@ -19,7 +19,7 @@ pub(crate) fn command() -> Command {
         .arg(
             Arg::new("group")
                 .value_name("GROUP")
-                .value_parser(PossibleValuesParser::new(["deque", "spsc", "mpmc", "sleep", "fork"]))
+                .value_parser(PossibleValuesParser::new(["deque", "spsc", "mpmc", "sleep", "lock", "channel", "fork"]))
                 .help("Only this group of metrics"),
         )
         .arg(

@@ -15,6 +15,7 @@ mod serve;
 mod setup;
 mod test;
 mod test_loom;
+mod test_model;
 mod test_native;
 mod test_wasm;
 mod tidy;
@@ -28,6 +29,7 @@ const TASKS: &[Task] = &[
     (setup::command, setup::run),
     (test_native::command, test_native::run),
     (test_loom::command, test_loom::run),
+    (test_model::command, test_model::run),
     (test_wasm::command, test_wasm::run),
     (readme_app::command, readme_app::run),
     (mutants::command, mutants::run),

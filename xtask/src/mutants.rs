@@ -7,8 +7,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command as Program, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 use serde_json::Value;
 
@@ -18,48 +21,84 @@ use crate::kit::{self, fail, root, target};
 pub(crate) fn command() -> Command {
     let only = Arg::new("only").long("only").value_name("TEXT").help("Only mutants whose name has this text in it");
     Command::new("mutants")
-        .about("Breaks weblane-ring in many small ways and checks that a test notices each (half an hour)")
+        .about("Breaks the crates in many small ways and checks that a test notices each (hours for all; choose by --package and --only)")
+        .arg(
+            Arg::new("package")
+                .long("package")
+                .value_name("NAME")
+                .value_parser(PossibleValuesParser::new(CRATES))
+                .help("Only this crate"),
+        )
         .arg(only)
         .arg(Arg::new("list").long("list").num_args(0).help("Only lists the mutants"))
 }
 
 /// A change of one place in one file.
 struct Mutant {
+    /// The crate: its folder under `crates`.
+    package: &'static str,
     name: String,
     file: PathBuf,
     at: usize,
     find: String,
     replace: String,
+    /// Made by rule, not by hand.
+    mechanical: bool,
     /// Why it changes nothing, if it is known.
     equivalent: Option<String>,
 }
 
-const CRATE: &str = "crates/ring";
+const CRATES: [&str; 4] = ["ring", "futex", "sync", "pool"];
+
 /// Longer than any of the tests takes; a mutant that hangs has been noticed.
-const TIMEOUT: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What became of a mutant.
+enum Verdict {
+    Noticed(String),
+    Survived,
+    /// A rule made it of something that it does not fit.
+    DoesNotCompile,
+}
 
 pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
-    let mut mutants = all()?;
+    let package = arguments.get_one::<String>("package").map(String::as_str);
+    let mut mutants = Vec::new();
+    for name in CRATES.into_iter().filter(|name| package.is_none_or(|only| only == *name)) {
+        mutants.extend(all(name)?);
+    }
     if let Some(only) = arguments.get_one::<String>("only") {
         mutants.retain(|mutant| mutant.name.contains(only.as_str()));
     }
     if arguments.get_flag("list") {
-        mutants.iter().for_each(|mutant| println!("{}", mutant.name));
+        mutants.iter().for_each(|mutant| println!("{}: {}", mutant.package, mutant.name));
         return Ok(());
     }
-    let copy = copy()?;
-    let (count, mut survivors) = (mutants.len(), Vec::new());
-    for (number, mutant) in mutants.into_iter().enumerate() {
-        let verdict = match (&mutant.equivalent, attempt(&copy, &mutant)?) {
-            (_, Some(test)) => format!("noticed by {test}"),
-            (Some(why), None) => format!("equivalent: {why}"),
-            (None, None) => {
-                survivors.push(mutant.name.clone());
-                "SURVIVED".to_owned()
-            }
-        };
-        println!("{:3}/{count} {}: {verdict}", number + 1, mutant.name);
-    }
+    // Each hand has a copy of its own, and takes the next mutant when it is done with one.
+    let hands = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    let copies = (0..hands).map(copy).collect::<kit::Result<Vec<_>>>()?;
+    let (count, next) = (mutants.len(), AtomicUsize::new(0));
+    let survivors = Mutex::new(Vec::new());
+    let work = |copy: &Path| -> kit::Result<()> {
+        while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let text = match (&mutant.equivalent, attempt(copy, mutant)?) {
+                (_, Verdict::Noticed(test)) => format!("noticed by {test}"),
+                (_, Verdict::DoesNotCompile) => "does not compile".to_owned(),
+                (Some(why), Verdict::Survived) => format!("equivalent: {why}"),
+                (None, Verdict::Survived) => {
+                    survivors.lock().map_err(|_| fail("another hand broke off"))?.push(mutant.name.clone());
+                    "SURVIVED".to_owned()
+                }
+            };
+            println!("{}: {}: {text}", mutant.package, mutant.name);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let hands: Vec<_> = copies.iter().map(|copy| scope.spawn(|| work(copy))).collect();
+        hands.into_iter().try_for_each(|hand| hand.join().unwrap_or_else(|_| Err(fail("a hand broke off"))))
+    })?;
+    let survivors = survivors.into_inner().unwrap_or_default();
     println!("{} passed, {} failed", count - survivors.len(), survivors.len());
     if survivors.is_empty() {
         return Ok(());
@@ -67,10 +106,18 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     Err(fail(format!("no test notices: {}", survivors.join("; "))))
 }
 
-/// All mutants of the crate.
-fn all() -> kit::Result<Vec<Mutant>> {
-    let folder = root().join(CRATE);
+/// All mutants of a crate.
+///
+/// Its `mutants.json` has the `named` ones, those that are known to be `equivalent`, and perhaps `mechanical`: the beginnings of the files that the
+/// rules are applied to, where these are not all.
+fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
+    let folder = root().join("crates").join(package);
     let named: Value = serde_json::from_str(&fs::read_to_string(folder.join("mutants.json"))?)?;
+    let ruled = |file: &str| {
+        named["mechanical"].as_array().is_none_or(|beginnings| {
+            beginnings.iter().filter_map(Value::as_str).any(|beginning| file.starts_with(beginning))
+        })
+    };
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let mut found = Vec::new();
     let mut files = Vec::new();
@@ -78,6 +125,9 @@ fn all() -> kit::Result<Vec<Mutant>> {
     for file in files {
         let source = fs::read_to_string(&file)?;
         let name = file.strip_prefix(&folder).unwrap_or(&file).to_string_lossy().into_owned();
+        if !ruled(&name) {
+            continue;
+        }
         let mut at = 0;
         for (index, line) in source.split_inclusive('\n').enumerate() {
             if line.contains("cfg(all(test") {
@@ -86,6 +136,8 @@ fn all() -> kit::Result<Vec<Mutant>> {
             let code = line.split("//").next().unwrap_or_default();
             for (column, find, replace) in changes(code) {
                 found.push(Mutant {
+                    package,
+                    mechanical: true,
                     name: format!("{name}:{}: {find} to {replace}: {}", index + 1, code.trim()),
                     file: PathBuf::from(&name),
                     at: at + column,
@@ -104,7 +156,8 @@ fn all() -> kit::Result<Vec<Mutant>> {
             return Err(fail(format!("mutants.json: `{find}` is not in {file} exactly once")));
         };
         let (file, replace) = (PathBuf::from(file), text(entry, "replace"));
-        found.push(Mutant { name: text(entry, "name"), file, at, find, replace, equivalent: None });
+        let name = text(entry, "name");
+        found.push(Mutant { package, mechanical: false, name, file, at, find, replace, equivalent: None });
     }
     for entry in named["equivalent"].as_array().into_iter().flatten() {
         let (name, why) = (text(entry, "name"), text(entry, "why"));
@@ -169,45 +222,69 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> kit::Result<()> {
     Ok(())
 }
 
-/// A copy of the crate in a workspace of its own, whose models know split read-modify-writes.
-fn copy() -> kit::Result<PathBuf> {
-    let copy = target().join("mutants");
-    let sources = copy.join(CRATE);
-    if sources.exists() {
-        fs::remove_dir_all(&sources)?;
+/// A copy of the crates in a workspace of their own, whose models know split read-modify-writes.
+fn copy(hand: usize) -> kit::Result<PathBuf> {
+    let copy = target().join("mutants").join(hand.to_string());
+    if copy.join("crates").exists() {
+        fs::remove_dir_all(copy.join("crates"))?;
     }
-    copy_folder(&root().join(CRATE), &sources)?;
+    copy_folder(&root().join("crates"), &copy.join("crates"))?;
     let manifest = fs::read_to_string(root().join("Cargo.toml"))?;
     let (Some(members), Some(package)) = (manifest.find("members = ["), manifest.find("[workspace.package]")) else {
         return Err(fail("the workspace's manifest has no members"));
     };
-    let manifest = format!("{}members = [\"{CRATE}\"]\n\n{}", &manifest[..members], &manifest[package..]);
+    let manifest = format!("{}members = [\"crates/*\"]\n\n{}", &manifest[..members], &manifest[package..]);
     fs::write(copy.join("Cargo.toml"), manifest)?;
     fs::copy(root().join("Cargo.lock"), copy.join("Cargo.lock"))?;
-    let atomics = sources.join("src/model_atomic.rs");
-    let text = fs::read_to_string(&atomics)?;
-    let anchor = "            pub(crate) fn store(";
-    fs::write(&atomics, text.replacen(anchor, &format!("{SPLIT_METHODS}{anchor}"), 1))?;
+    for (package, visibility) in [("ring", "pub(crate)"), ("futex", "pub")] {
+        let atomics = copy.join("crates").join(package).join("src/model_atomic.rs");
+        let text = fs::read_to_string(&atomics)?;
+        let anchor = format!("            {visibility} fn store(");
+        let Some(at) = text.find(&anchor) else {
+            return Err(fail(format!("{} has no `store` to put split operations before", atomics.display())));
+        };
+        let methods = split_methods(&text, visibility);
+        fs::write(&atomics, format!("{}{methods}{}", &text[..at], &text[at..]))?;
+    }
     Ok(copy)
 }
 
-/// What a read-modify-write is when it is not one.
-const SPLIT_METHODS: &str = "
-            pub(crate) fn split_compare_exchange(&self, current: $value, new: $value, _: Ordering, _: Ordering) -> Result<$value, $value> {
+/// What a read-modify-write is when it is not one, for the operations that these atomics have.
+fn split_methods(atomics: &str, visibility: &str) -> String {
+    let mut methods = format!(
+        "
+            #[allow(missing_docs, dead_code)]
+            {visibility} fn split_compare_exchange(&self, current: $value, new: $value, _: Ordering, _: Ordering) -> Result<$value, $value> {{
                 let seen = self.load(Ordering::Acquire);
-                if seen != current {
+                if seen != current {{
                     return Err(seen);
-                }
+                }}
                 self.swap(new, Ordering::AcqRel);
                 Ok(seen)
-            }
-
-            pub(crate) fn split_fetch_and(&self, bits: $value, _: Ordering) -> $value {
+            }}
+"
+    );
+    for (name, result) in [
+        ("fetch_and", "seen & with"),
+        ("fetch_or", "seen | with"),
+        ("fetch_add", "seen.wrapping_add(with)"),
+        ("fetch_sub", "seen.wrapping_sub(with)"),
+    ] {
+        if atomics.contains(&format!("fn {name}(")) {
+            methods += &format!(
+                "
+            #[allow(missing_docs, dead_code)]
+            {visibility} fn split_{name}(&self, with: $value, _: Ordering) -> $value {{
                 let seen = self.load(Ordering::Acquire);
-                self.swap(seen & bits, Ordering::AcqRel);
+                self.swap({result}, Ordering::AcqRel);
                 seen
-            }
-";
+            }}
+"
+            );
+        }
+    }
+    methods
+}
 
 fn copy_folder(from: &Path, to: &Path) -> kit::Result<()> {
     fs::create_dir_all(to)?;
@@ -225,9 +302,9 @@ fn copy_folder(from: &Path, to: &Path) -> kit::Result<()> {
     Ok(())
 }
 
-/// Tries a mutant; returns the test that noticed it.
-fn attempt(copy: &Path, mutant: &Mutant) -> kit::Result<Option<String>> {
-    let file = copy.join(CRATE).join(&mutant.file);
+/// Tries a mutant.
+fn attempt(copy: &Path, mutant: &Mutant) -> kit::Result<Verdict> {
+    let file = copy.join("crates").join(mutant.package).join(&mutant.file);
     let source = fs::read_to_string(&file)?;
     let end = mutant.at + mutant.find.len();
     fs::write(&file, format!("{}{}{}", &source[..mutant.at], mutant.replace, &source[end..]))?;
@@ -236,41 +313,47 @@ fn attempt(copy: &Path, mutant: &Mutant) -> kit::Result<Option<String>> {
     verdict
 }
 
-fn tests(copy: &Path, mutant: &Mutant) -> kit::Result<Option<String>> {
-    // The tests of the changed module come first: most mutants are noticed there.
-    let path = mutant.file.to_string_lossy();
-    let module = ["mpmc", "steal"].into_iter().find(|name| path.contains(name)).unwrap_or("spsc");
+fn tests(copy: &Path, mutant: &Mutant) -> kit::Result<Verdict> {
+    // Tests that are named after the changed module come first: most mutants are noticed there.
+    let path = mutant.file.with_extension("").to_string_lossy().into_owned();
+    let modules: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "src" | "mod" | "imp")).collect();
     let split = mutant.replace.starts_with(".split_");
     for (flags, folder) in [("--cfg loom -Awarnings", "loom"), ("-Awarnings", "native")] {
         if split && folder == "native" {
             // Only the models' atomics can be split.
             continue;
         }
+        let package = format!("weblane-{}", mutant.package);
         let mut build = cargo();
         build.current_dir(copy).env("RUSTFLAGS", flags);
-        build.args(["test", "--quiet", "--release", "--package", "weblane-ring", "--lib", "--tests", "--no-run"]);
+        build.args(["test", "--quiet", "--release", "--package", &package, "--lib", "--tests", "--no-run"]);
         build.args(["--message-format", "json"]).arg("--target-dir").arg(copy.join("target").join(folder));
         let messages = match output(&mut build) {
             Ok(messages) => messages,
+            Err(_) if mutant.mechanical => return Ok(Verdict::DoesNotCompile),
             Err(error) => return Err(fail(format!("{} does not compile: {error}", mutant.name))),
         };
         let mut binaries: Vec<PathBuf> = messages
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["executable"].as_str().map(PathBuf::from))
             .collect();
-        binaries.sort_by_key(|binary| !binary.file_name().is_some_and(|name| name.to_string_lossy().contains(module)));
+        let matches = |binary: &PathBuf| {
+            let name = binary.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            modules.iter().filter(|module| name.contains(**module)).count()
+        };
+        binaries.sort_by_key(|binary| core::cmp::Reverse(matches(binary)));
         for binary in binaries {
-            if let Some(test) = failing(&binary)? {
-                return Ok(Some(test));
+            if let Some(test) = failing(copy, &binary)? {
+                return Ok(Verdict::Noticed(test));
             }
         }
     }
-    Ok(None)
+    Ok(Verdict::Survived)
 }
 
 /// Runs a test binary; returns the first test that fails, or what else went wrong.
-fn failing(binary: &Path) -> kit::Result<Option<String>> {
-    let log = target().join("mutants/log");
+fn failing(copy: &Path, binary: &Path) -> kit::Result<Option<String>> {
+    let log = copy.join("log");
     let name = binary.file_stem().unwrap_or_default().to_string_lossy();
     let name = name.rsplit_once('-').map_or(&*name, |(name, _)| name).to_owned();
     let mut child = Program::new(binary)

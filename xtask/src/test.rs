@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use crate::kit::{self, browser::Engine, suite::Tally};
-use crate::{check_no_std, demo, readme_app, test_loom, test_native, test_wasm, tidy};
+use crate::{check_no_std, demo, readme_app, test_loom, test_model, test_native, test_wasm, tidy};
 
 pub(crate) fn command() -> Command {
     Command::new("test").visible_alias("ci").about("Sets up what is missing and runs every test; what CI runs")
@@ -15,6 +15,7 @@ pub(crate) fn run(_: &ArgMatches) -> kit::Result<()> {
     test_native::suites(&mut tally)?;
     check_no_std::suites(&mut tally);
     test_loom::suites(&mut tally, 2)?;
+    test_model::suites(&mut tally, false)?;
     // The second engine runs what was built for the first.
     for engine in Engine::ALL {
         let name = engine.name();

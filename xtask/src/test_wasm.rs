@@ -41,7 +41,15 @@ const TESTS: &[(&str, Kind)] = &[
     ("pool", Kind::Usual),
     ("start", Kind::Usual),
     ("workers", Kind::Usual),
+    ("pool_js", Kind::Usual),
+    ("hold", Kind::Usual),
+    ("fork", Kind::Usual),
+    ("death", Kind::Usual),
     ("primitives", Kind::Usual),
+    ("futex", Kind::Usual),
+    ("futex_armed", Kind::Usual),
+    ("sync", Kind::Usual),
+    ("sync_dead", Kind::Usual),
     ("script_not_found", Kind::Usual),
     ("start_timeout", Kind::Usual),
     ("start_late", Kind::Usual),
@@ -50,6 +58,7 @@ const TESTS: &[(&str, Kind)] = &[
     ("not_isolated", Kind::NotIsolated),
     ("panic_unwind", Kind::Unwinding),
     ("no_atomics", Kind::NoThreads),
+    ("futex_alone", Kind::NoThreads),
 ];
 
 pub(crate) fn suites(tally: &mut Tally, engine: Engine, only: Option<&str>) -> kit::Result<()> {

@@ -1,4 +1,4 @@
-//! loom's atomics, with a cure for the interleavings that loom 0.7.3 does not explore.
+//! The atomics of models: shuttle's as they are, and loom's with a cure for the interleavings that loom 0.7.3 does not explore.
 //!
 //! loom looks for accesses whose order matters by remembering, for each atomic, the **last** access only. A load by one thread
 //! is forgotten when another thread loads too; when that other thread then writes (the everyday "load, then compare-and-swap"), loom
@@ -9,9 +9,13 @@
 //! known to loom as dependent, and so both their orders are explored. A relaxed read-modify-write of another atomic orders no
 //! memory, so what a load may return is what it was.
 
-use core::fmt;
-use core::sync::atomic::Ordering;
+#[cfg(all(shuttle, not(loom)))]
+pub use shuttle::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
+#[cfg(loom)]
+use core::{fmt, sync::atomic::Ordering};
+
+#[cfg(loom)]
 macro_rules! atomic {
     ($name:ident, $inner:ident, $value:ty) => {
         /// The atomic of models.
@@ -52,6 +56,33 @@ macro_rules! atomic {
                 self.value.compare_exchange(current, new, success, failure)
             }
 
+            /// loom's weak exchange never fails for no reason.
+            pub fn compare_exchange_weak(
+                &self,
+                current: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
+                self.compare_exchange(current, new, success, failure)
+            }
+
+            pub fn fetch_update(
+                &self,
+                set_order: Ordering,
+                fetch_order: Ordering,
+                mut change: impl FnMut($value) -> Option<$value>,
+            ) -> Result<$value, $value> {
+                let mut before = self.load(fetch_order);
+                while let Some(after) = change(before) {
+                    match self.compare_exchange_weak(before, after, set_order, fetch_order) {
+                        Ok(before) => return Ok(before),
+                        Err(now) => before = now,
+                    }
+                }
+                Err(before)
+            }
+
             pub fn fetch_add(&self, by: $value, order: Ordering) -> $value {
                 self.value.fetch_add(by, order)
             }
@@ -62,6 +93,10 @@ macro_rules! atomic {
 
             pub fn fetch_or(&self, bits: $value, order: Ordering) -> $value {
                 self.value.fetch_or(bits, order)
+            }
+
+            pub fn fetch_xor(&self, bits: $value, order: Ordering) -> $value {
+                self.value.fetch_xor(bits, order)
             }
 
             pub fn fetch_and(&self, bits: $value, order: Ordering) -> $value {
@@ -77,6 +112,9 @@ macro_rules! atomic {
     };
 }
 
+#[cfg(loom)]
 atomic!(AtomicU32, AtomicU32, u32);
+#[cfg(loom)]
 atomic!(AtomicU64, AtomicU64, u64);
+#[cfg(loom)]
 atomic!(AtomicUsize, AtomicUsize, usize);

@@ -1,5 +1,5 @@
 //! The hook, in a process of its own because it is process-wide.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, shuttle)))]
 #![allow(missing_docs, reason = "tests")]
 
 use std::thread;

@@ -1,13 +1,12 @@
-//! The model futex against its own promises: `RUSTFLAGS="--cfg loom" cargo test -p weblane-futex --release`.
+//! The model futex against its own promises: `RUSTFLAGS="--cfg loom" cargo test -p weblane-futex --release --tests`.
 #![cfg(loom)]
 #![allow(missing_docs, reason = "tests")]
 
-use loom::sync::Arc;
-use loom::thread;
-use std::sync::Mutex as RealMutex;
-use std::sync::atomic::Ordering;
+use loom as modelled;
 
-use weblane_futex::{AtomicU32, Wait, notify, notify_all, notify_one, wait};
+mod cases;
+
+use cases::Seen;
 
 /// Every interleaving with up to `LOOM_MAX_PREEMPTIONS` preemptions, 2 unless set.
 fn model(check: impl Fn() + Sync + Send + 'static) {
@@ -16,54 +15,68 @@ fn model(check: impl Fn() + Sync + Send + 'static) {
     builder.check(check);
 }
 
-/// A change followed by a notification is not missed, at whatever step of the wait it comes.
-#[test]
-fn change_and_notify_vs_wait() {
-    model(|| {
-        let word = Arc::new(AtomicU32::new(0));
-        let other = Arc::clone(&word);
-        let waiter = thread::spawn(move || {
-            while other.load(Ordering::Acquire) == 0 {
-                wait(&other, 0, None).unwrap();
-            }
-        });
-        word.store(1, Ordering::Release);
-        notify_one(&word);
-        waiter.join().unwrap();
-    });
+/// The same for a model that notes what it saw.
+fn explore(check: impl Fn(&Seen) + Sync + Send + 'static) -> Vec<String> {
+    let seen = Seen::default();
+    let log = seen.clone();
+    model(move || check(&log));
+    seen.all()
 }
 
-/// Two sleepers, one notification: exactly one of them goes on until the second comes.
+#[test]
+fn race_3_change_and_notify_vs_wait() {
+    model(cases::race_3_change_and_notify_vs_wait);
+}
+
+#[test]
+fn race_3_with_spurious_wakes() {
+    model(cases::race_3_with_spurious_wakes);
+}
+
+#[test]
+fn race_3_with_time_outs() {
+    model(cases::race_3_with_time_outs);
+}
+
 #[test]
 fn counts_are_exact() {
-    model(|| {
-        let word = Arc::new(AtomicU32::new(0));
-        let waiters = [0, 1].map(|_| {
-            let word = Arc::clone(&word);
-            thread::spawn(move || wait(&word, 0, None).unwrap() == Wait::Woken)
-        });
-        let first = notify(&word, 1);
-        assert!(first <= 1);
-        word.store(1, Ordering::Release);
-        let rest = notify_all(&word);
-        let slept = waiters.map(|waiter| waiter.join().unwrap()).iter().filter(|slept| **slept).count();
-        assert_eq!(slept as u32, first + rest);
-    });
+    assert_eq!(explore(cases::counts_are_exact), ["(0, 0)", "(0, 1)", "(0, 2)", "(1, 0)", "(1, 1)"]);
 }
 
-/// A timed wait ends in both ways, and never hangs.
 #[test]
-fn time_outs_come_before_and_after() {
-    let seen = std::sync::Arc::new(RealMutex::new(Vec::new()));
-    let log = std::sync::Arc::clone(&seen);
-    model(move || {
-        let word = Arc::new(AtomicU32::new(0));
-        let other = Arc::clone(&word);
-        let waiter = thread::spawn(move || wait(&other, 0, Some(core::time::Duration::from_secs(1))).unwrap());
-        notify_one(&word);
-        let outcome = waiter.join().unwrap();
-        log.lock().unwrap().push(outcome);
-    });
-    let seen = seen.lock().unwrap();
-    assert!(seen.contains(&Wait::TimedOut) && seen.contains(&Wait::Woken));
+fn words_are_apart() {
+    model(cases::words_are_apart);
+}
+
+#[test]
+fn race_41_time_out_vs_notify() {
+    assert_eq!(explore(cases::race_41_time_out_vs_notify), ["TimedOut", "Woken"]);
+}
+
+#[test]
+fn race_41_the_word_decides() {
+    assert_eq!(
+        explore(cases::race_41_the_word_decides),
+        ["(Mismatch, 1)", "(TimedOut, 0)", "(TimedOut, 1)", "(Woken, 1)"]
+    );
+}
+
+#[test]
+fn spurious_wakes_are_bounded() {
+    assert_eq!(explore(cases::spurious_wakes_are_bounded), ["(0, 0)", "(1, 0)", "(1, 1)", "(2, 1)", "(2, 2)"]);
+}
+
+#[test]
+fn no_time_outs() {
+    model(cases::no_time_outs);
+}
+
+#[test]
+fn time_outs_are_bounded() {
+    assert_eq!(explore(cases::time_outs_are_bounded), ["(false, false)", "(false, true)", "(true, false)"]);
+}
+
+#[test]
+fn a_mutex_of_three_states() {
+    model(cases::a_mutex_of_three_states);
 }

@@ -5,16 +5,19 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use core::time::Duration;
 
 use crate::handle::{Handle, JoinError};
 use crate::here::{Here, Owner};
-use crate::job::{JobRef, QueuedJob};
+use crate::host::Host;
+use crate::injector::Priority;
+use crate::job::{CancelToken, JobRef, QueuedJob};
 use crate::task::Task;
 
 /// A pool of threads that run tasks from shared memory.
 ///
-/// Cloning gives another handle of the same pool. When the last handle is dropped the pool closes: what is queued still
-/// runs, then its threads are free for others. Dropping never blocks.
+/// Cloning gives another handle of the same pool. When the last handle is dropped the pool shuts down as by
+/// [`Shutdown::Drain`](crate::Shutdown::Drain), and nobody waits for it: what is queued still runs, then its threads are free for others.
 #[derive(Clone)]
 pub struct ThreadPool {
     pub(crate) owner: Arc<Owner>,
@@ -23,14 +26,14 @@ pub struct ThreadPool {
 impl ThreadPool {
     /// Runs `task` on some worker and returns a handle for its value.
     ///
-    /// From inside a task it goes to the calling worker's own ring, from elsewhere to the shared queue; no message is sent. Never
-    /// blocks and never sleeps. On the page's main thread it can spin for as long as another thread holds one of two short
-    /// locks (the shared queue's, the header slab's).
+    /// From inside a task it goes to the calling worker's own ring, from elsewhere to the shared queue; no message is sent. Takes no lock, never
+    /// blocks, and in the steady state allocates nothing, as long as the closure and the value fit into 64 bytes each. After
+    /// [`shutdown`](ThreadPool::shutdown) the task is dropped, and its handle says [`JoinError::Closed`].
     ///
     /// # Panics in the task
     ///
     /// Where panics unwind, the handle gets [`JoinError::Panicked`] and the pool goes on. With `panic=abort` (the default on the web) a
-    /// panic is a trap: that worker is dead, the task's handle never resolves, and the console says what happened.
+    /// panic is a trap: that worker is dead, the task's handle gets [`JoinError::Trapped`], and the others go on.
     ///
     /// # Examples
     ///
@@ -44,48 +47,101 @@ impl ThreadPool {
     /// # }
     /// ```
     pub fn spawn<T: Send + 'static>(&self, task: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-        let (queued, waiting) = JobRef::new::<Here, _, T>(task);
+        self.spawn_at(Priority::Normal, task)
+    }
+
+    /// [`spawn`](ThreadPool::spawn) with a priority. Tasks of other priorities than normal go to shared queues also from inside a task.
+    ///
+    /// ```
+    /// # #[cfg(not(target_arch = "wasm32"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let pool = weblane_pool::ThreadPool::with_threads(2)?;
+    /// use weblane_pool::Priority;
+    ///
+    /// let mut thumbnails = pool.spawn_at(Priority::Background, || "drawn");
+    /// let mut visible = pool.spawn_at(Priority::High, || "drawn first");
+    /// assert_eq!((visible.join()?, thumbnails.join()?), ("drawn first", "drawn"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn_at<T: Send + 'static>(
+        &self,
+        priority: Priority,
+        task: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.queue(priority, JobRef::new::<Here, _, T>(task))
+    }
+
+    /// [`spawn`](ThreadPool::spawn) for a long task, which gets a token by which it can ask whether it was cancelled.
+    ///
+    /// ```
+    /// # #[cfg(not(target_arch = "wasm32"))]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let pool = weblane_pool::ThreadPool::with_threads(2)?;
+    /// use weblane_pool::{JoinError, Priority};
+    ///
+    /// let mut steps = pool.spawn_cancellable(Priority::Normal, |token| {
+    ///     (0_u64..).find(|_| token.is_cancelled())
+    /// });
+    /// if steps.cancel() {
+    ///     assert!(matches!(steps.join(), Err(JoinError::Cancelled))); // it had not begun
+    /// } else {
+    ///     assert!(steps.join()?.is_some()); // it ran, and returned early
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn_cancellable<T: Send + 'static>(
+        &self,
+        priority: Priority,
+        task: impl FnOnce(&CancelToken<'_>) -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.queue(priority, JobRef::with_token::<Here, _, T>(task))
+    }
+
+    fn queue<T: Send + 'static>(&self, priority: Priority, (queued, waiting): (JobRef, JobRef)) -> JoinHandle<T> {
         let queued = QueuedJob::new(queued);
-        self.owner.core().submit(Task::new(move || queued.run()));
-        JoinHandle(Handle::new(waiting))
+        let task = Task::new(move || queued.run(<Here as Host>::runner()));
+        JoinHandle(match self.owner.core().submit_at(priority, task) {
+            Ok(()) => Handle::new(waiting),
+            Err(_refused) => Handle::closed(),
+        })
     }
 
     /// Runs `task` on some worker; nobody waits for it. A closure of up to 48 bytes is not allocated anywhere.
     ///
-    /// As [`spawn`](ThreadPool::spawn) otherwise. Where panics unwind, one in `task` ends in the panic hook.
+    /// As [`spawn`](ThreadPool::spawn) otherwise. Where panics unwind, one in `task` ends in the panic hook. After
+    /// [`shutdown`](ThreadPool::shutdown) the task is dropped unrun; [`try_spawn_detached`](ThreadPool::try_spawn_detached) says so.
     pub fn spawn_detached(&self, task: impl FnOnce() + Send + 'static) {
-        self.owner.core().submit(Task::new(task));
+        let _ = self.try_spawn_detached(Priority::Normal, task);
     }
 
-    /// What every worker has done so far. Cheap, and readable from anywhere; a busy worker publishes every 64 tasks and
-    /// before it sleeps or leaves the loop, so what is read may lag by that much.
-    #[must_use]
-    pub fn stats(&self) -> alloc::vec::Vec<WorkerStats> {
-        let host = self.owner.core().host();
-        crate::here::stats(host)
+    /// [`spawn_detached`](ThreadPool::spawn_detached) with a priority, and with an answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] after [`shutdown`](ThreadPool::shutdown). The task has been dropped.
+    pub fn try_spawn_detached(&self, priority: Priority, task: impl FnOnce() + Send + 'static) -> Result<(), Closed> {
+        self.owner.core().submit_at(priority, Task::new(task)).map_err(|_refused| Closed)
     }
 }
+
+/// The pool was shut down before the task was submitted. The task has been dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the pool was shut down before the task was submitted; it has been dropped unrun")
+    }
+}
+
+impl core::error::Error for Closed {}
 
 impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ThreadPool").field("workers", &self.stats().len()).finish_non_exhaustive()
+        f.debug_struct("ThreadPool").field("workers", &self.owner.core().host().workers()).finish_non_exhaustive()
     }
-}
-
-/// What one worker has done since its pool began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WorkerStats {
-    /// The worker: on the web its thread id, natively its number in the pool from 1.
-    pub thread: crate::here::ThreadName,
-    /// Rust tasks it took from a queue and ran, JS tasks not counted.
-    pub run: u64,
-    /// Times it stole from another worker's ring.
-    pub stolen: u64,
-    /// Times it slept and woke up again.
-    pub slept: u64,
-    /// JS tasks it ran.
-    pub js: u64,
 }
 
 /// A task's value to be.
@@ -104,9 +160,28 @@ impl<T: Send + 'static> JoinHandle<T> {
     /// # Errors
     ///
     /// [`JoinError::MayNotBlock`] on the page's main thread, if the task is not done; the handle stays good and can be awaited.
-    /// [`JoinError::Panicked`], [`JoinError::Cancelled`], [`JoinError::Taken`] as they say.
+    /// [`JoinError::Deadlock`] if the thread that runs the task waits, directly or by way of others, for the calling one (found within a tenth of a
+    /// second). The others as they say.
     pub fn join(&mut self) -> Result<T, JoinError> {
-        self.0.join()
+        // Without a time-out it only returns with an answer.
+        self.0.join(None).unwrap_or(Err(JoinError::MayNotBlock))
+    }
+
+    /// [`join`](JoinHandle::join) that waits no longer than `timeout`: `None` then, and the handle is as good as before.
+    ///
+    /// A task that is still queued is run on the spot, however long it takes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`join`](JoinHandle::join).
+    pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<T, JoinError>> {
+        self.0.join(Some(timeout))
+    }
+
+    /// Asks the task to stop. If it is still queued it is dropped, and `true` returned; the handle then says [`JoinError::Cancelled`].
+    /// If it is running, [`CancelToken::is_cancelled`] turns true for it; its value arrives as ever.
+    pub fn cancel(&self) -> bool {
+        self.0.cancel()
     }
 
     /// The value if it is there; never blocks.

@@ -7,11 +7,13 @@
 
 use alloc::boxed::Box;
 use core::any::Any;
+use core::time::Duration;
 
 use weblane_ring::steal::Ring;
 use weblane_sync::ThreadWord;
 
 use crate::fork::window::Window;
+use crate::primitive::AtomicU32;
 use crate::scheduler::Core;
 use crate::stats::Counters;
 use crate::task::Task;
@@ -27,17 +29,19 @@ pub(crate) struct Lane {
     pub(crate) ring: Ring<Task, RING>,
     pub(crate) window: Window,
     pub(crate) counters: Counters,
+    /// While this worker sleeps for a task that runs somewhere: that task's runner, else 0.
+    pub(crate) waits_for: AtomicU32,
 }
 
 impl Lane {
     #[cfg(not(loom))]
     pub(crate) const fn new() -> Lane {
-        Lane { ring: Ring::new(), window: Window::new(), counters: Counters::new() }
+        Lane { ring: Ring::new(), window: Window::new(), counters: Counters::new(), waits_for: AtomicU32::new(0) }
     }
 
     #[cfg(loom)]
     pub(crate) fn new() -> Lane {
-        Lane { ring: Ring::new(), window: Window::new(), counters: Counters::new() }
+        Lane { ring: Ring::new(), window: Window::new(), counters: Counters::new(), waits_for: AtomicU32::new(0) }
     }
 }
 
@@ -72,8 +76,34 @@ pub(crate) trait Host: Sized + Send + Sync + 'static {
     /// Sets the calling thread's seat, and returns the one before.
     fn set_seat(seat: Option<Seat<Self>>) -> Option<Seat<Self>>;
 
+    /// The calling thread's number among those that run jobs and can die alone, 1 to 65535; 0 for every other thread.
+    fn runner() -> u32 {
+        0
+    }
+
+    /// The worker of this pool with that number.
+    fn worker_of(&self, runner: u32) -> Option<usize> {
+        let _ = runner;
+        None
+    }
+
+    /// The time since some fixed moment. Only differences say something.
+    fn now() -> Duration {
+        Duration::ZERO
+    }
+
     /// Runs user code and stops a panic, where panics can be stopped.
     fn catch<R>(run: impl FnOnce() -> R) -> Result<R, Payload>;
+
+    /// Calls a worker that rests in its event loop; see `held`.
+    fn call(&self, worker: usize) {
+        let _ = worker;
+    }
+
+    /// Whether the calling worker must run in slices from now on, because somebody holds it in its event loop.
+    fn must_come_out() -> bool {
+        false
+    }
 
     /// Before handing memory to other threads.
     fn publish_memory() {}

@@ -94,12 +94,22 @@ impl Idle {
         !before.sleeps(worker)
     }
 
+    /// `worker` is dead: it neither sleeps nor searches.
+    pub(crate) fn bury(&self, worker: usize) {
+        self.0.fetch_and(!(IdleState::sleeper(worker) | IdleState::searcher(worker)), Ordering::SeqCst);
+    }
+
     /// Claims one sleeper and makes it a searcher, unless somebody searches already. The claimed worker must be woken.
     pub(crate) fn claim(&self) -> Option<usize> {
+        self.claim_beside(0)
+    }
+
+    /// The same, not counting on the searchers in the mask `doubtful`, who may be dead.
+    pub(crate) fn claim_beside(&self, doubtful: u32) -> Option<usize> {
         let mut seen = self.load();
         loop {
             // A searcher chains: it will find the task, or wake another when it is the last to stop searching.
-            if seen.searchers() != 0 || seen.sleepers() == 0 {
+            if seen.searchers() & !doubtful != 0 || seen.sleepers() == 0 {
                 return None;
             }
             let worker = seen.sleepers().trailing_zeros() as usize;

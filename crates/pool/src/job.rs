@@ -17,15 +17,20 @@
 //! | SLEEPER | the handle | somebody sleeps on this word |
 //! | WAKER | the handle | the waker's cell is full |
 //! | TAKEN | the handle | the output has been moved out |
+//! | CANCEL | anybody | the task is asked to stop, if it asks |
+//! | 16 to 31 | with CLAIMED | the runner: who has claimed it (0: a thread that cannot die alone) |
 //!
-//! Every change is a `fetch_or` or `fetch_and`. There is one handle and it is used by one thread at a time, so SLEEPER,
+//! Every change is one read-modify-write. There is one handle and it is used by one thread at a time, so SLEEPER,
 //! WAKER and TAKEN have one writer. Steps:
 //!
-//! 1. *Claim*: `fetch_or(CLAIMED)`; it was clear: run it. The queue's reference, popped later, finds it claimed and goes.
+//! 1. *Claim*: compare-and-swap CLAIMED and the runner in; it was clear: run it. The queue's reference, popped later, finds it claimed and goes.
 //! 2. *Complete*: write the output; `fetch_or(DONE)`; SLEEPER was set: notify; WAKER was set: take the waker and wake it.
 //! 3. *Wait*: DONE: take. Not CLAIMED: claim and run. Else `fetch_or(SLEEPER)`, hand the own queue over, sleep while unchanged.
 //! 4. *Poll*: fill the waker's cell, `fetch_or(WAKER)`. If DONE was set already, the completer has not seen the waker: take the
 //!    output. To replace a waker, `fetch_and(!WAKER)` first: if DONE was set the completer has it.
+//!
+//! 5. *Cancel*: claim it and drop the closure. If it is claimed already, set CANCEL: a running task can ask for it.
+//! 6. *Trap*: the runner is dead (the reaper knows), and so is the closure, which lay on its stack. The reaper completes the job in its place.
 //!
 //! Two references keep a header: the queue's and the handle's. Whoever completes holds one of them while he notifies, so a
 //! header is never recycled under a notification; and slabs are never unmapped, so that a late notification of a recycled
@@ -47,6 +52,9 @@ const DONE: u32 = 1 << 1;
 const SLEEPER: u32 = 1 << 2;
 const WAKER: u32 = 1 << 3;
 const TAKEN: u32 = 1 << 4;
+const CANCEL: u32 = 1 << 5;
+/// Where the runner's number begins.
+const RUNNER: u32 = 16;
 
 /// A header's state as it was at some instant.
 #[derive(Clone, Copy)]
@@ -60,6 +68,11 @@ impl JobState {
     pub(crate) const fn done(self) -> bool {
         self.0 & DONE != 0
     }
+
+    /// Who has claimed it.
+    pub(crate) const fn runner(self) -> u32 {
+        self.0 >> RUNNER
+    }
 }
 
 /// The room for a closure, and afterwards for its output: eight 64-bit words. What does not fit is boxed.
@@ -67,17 +80,23 @@ type Storage = MaybeUninit<[u64; 8]>;
 
 /// What to do with a job whose types are known only to its own function.
 #[derive(Clone, Copy)]
-enum Act {
+enum Act<'a> {
     /// Run the closure and leave the output in its place.
     Run,
     /// Drop the closure and leave `Cancelled` in its place.
     Cancel,
+    /// The closure is lost: leave `Trapped` in its place, with these last words of its thread.
+    #[cfg_attr(
+        any(loom, not(any(target_arch = "wasm32", test))),
+        allow(dead_code, reason = "only workers of the web die alone, and models cannot list headers")
+    )]
+    Trap(&'a str),
     /// Drop the output.
     DropOutput,
 }
 
 /// The function that knows a job's types.
-type ActFn = unsafe fn(&Header, Act);
+type ActFn = for<'a> unsafe fn(&Header, Act<'a>);
 
 /// A task's header. All zero is a valid empty header.
 pub(crate) struct Header {
@@ -86,13 +105,16 @@ pub(crate) struct Header {
     act: UnsafeCell<Option<ActFn>>,
     waker: UnsafeCell<Option<Waker>>,
     storage: UnsafeCell<Storage>,
-    /// The next free header, owned by the slab.
-    #[cfg_attr(loom, allow(dead_code, reason = "in models every header is a box of its own"))]
-    pub(crate) next: UnsafeCell<Option<NonNull<Header>>>,
+    /// The header's number in the slab.
+    #[cfg(not(loom))]
+    pub(crate) number: AtomicU32,
+    /// The next free header, for the slab.
+    #[cfg(not(loom))]
+    pub(crate) next: AtomicU32,
 }
 
 // SAFETY: the cells are guarded by the protocol above: `storage` and `act` belong to the maker, then to whoever claimed, then to the
-// handle; `waker` to the handle while WAKER is clear and to the completer from DONE on; `next` to the slab. What is stored is `Send`.
+// handle; `waker` to the handle while WAKER is clear and to the completer from DONE on. What is stored is `Send`.
 unsafe impl Sync for Header {}
 // SAFETY: as above.
 unsafe impl Send for Header {}
@@ -106,7 +128,8 @@ impl Header {
         act: UnsafeCell::new(None),
         waker: UnsafeCell::new(None),
         storage: UnsafeCell::new(Storage::uninit()),
-        next: UnsafeCell::new(None),
+        number: AtomicU32::new(0),
+        next: AtomicU32::new(0),
     };
 
     #[cfg(loom)]
@@ -117,7 +140,6 @@ impl Header {
             act: UnsafeCell::new(None),
             waker: UnsafeCell::new(None),
             storage: UnsafeCell::new(Storage::uninit()),
-            next: UnsafeCell::new(None),
         }
     }
 
@@ -131,10 +153,59 @@ impl Header {
         JobState(self.state.load(Ordering::Acquire))
     }
 
-    /// The caller, and nobody else ever, may run the closure.
-    pub(crate) fn claim(&self) -> bool {
-        // Acquire: pairs with the Release by which the reference travelled (queue or handle); a second claimer learns nothing.
-        !JobState(self.state.fetch_or(CLAIMED, Ordering::Acquire)).claimed()
+    /// The caller, and nobody else ever, may run the closure; `runner` is his number.
+    pub(crate) fn claim(&self, runner: u32) -> bool {
+        // Relaxed: the swap orders.
+        let mut seen = JobState(self.state.load(Ordering::Relaxed));
+        while !seen.claimed() {
+            let next = seen.0 | CLAIMED | runner << RUNNER;
+            // Acquire: pairs with the Release by which the reference travelled (queue or handle); a second claimer learns nothing.
+            match self.state.compare_exchange(seen.0, next, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => seen = JobState(now),
+            }
+        }
+        false
+    }
+
+    /// Asks the task to stop: drops it if it is still queued; otherwise it may ask [`is_cancelled`](Header::is_cancelled). Returns whether it was
+    /// dropped.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds a reference.
+    pub(crate) unsafe fn ask_to_stop(&self, runner: u32) -> bool {
+        if self.claim(runner) {
+            // SAFETY: just claimed, and the caller holds a reference.
+            unsafe { self.cancel() };
+            return true;
+        }
+        // Relaxed: a request that orders nothing.
+        self.state.fetch_or(CANCEL, Ordering::Relaxed);
+        false
+    }
+
+    /// Whether the task was asked to stop.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & CANCEL != 0
+    }
+
+    /// Completes a job whose runner is dead. Returns whether it was such a job.
+    ///
+    /// # Safety
+    ///
+    /// Thread `runner` runs nothing any more, for ever, and nobody else calls this.
+    #[cfg(not(loom))]
+    #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
+    pub(crate) unsafe fn trap(&self, runner: u32, words: &str) -> bool {
+        let state = self.state();
+        if !state.claimed() || state.done() || state.runner() != runner {
+            return false;
+        }
+        // SAFETY: what the runner owned is nobody's. The closure has been moved to its stack (or is leaked with the storage).
+        unsafe { self.call(Act::Trap(words)) };
+        self.complete();
+        true
     }
 
     /// Runs the closure and tells whoever waits.
@@ -162,7 +233,7 @@ impl Header {
     /// # Safety
     ///
     /// The calling thread owns `storage` by the protocol, in the state that `act` takes it in.
-    unsafe fn call(&self, act: Act) {
+    unsafe fn call(&self, act: Act<'_>) {
         let call = self.act.with_mut(|cell| {
             // SAFETY: `act` was written before the job was shared and is only read from then on.
             unsafe { *cell }
@@ -295,6 +366,46 @@ impl<V> Stored<V> {
     }
 }
 
+/// What a job runs.
+trait Closure<T> {
+    fn call(self, job: &Header) -> T;
+}
+
+struct Plain<F>(F);
+
+impl<T, F: FnOnce() -> T> Closure<T> for Plain<F> {
+    fn call(self, _: &Header) -> T {
+        self.0()
+    }
+}
+
+struct WithToken<F>(F);
+
+impl<T, F: FnOnce(&CancelToken<'_>) -> T> Closure<T> for WithToken<F> {
+    fn call(self, job: &Header) -> T {
+        self.0(&CancelToken(job))
+    }
+}
+
+/// How a running task learns that it was cancelled: it asks.
+///
+/// The task's answer is its own: it may return early, with any value, or go on.
+pub struct CancelToken<'a>(&'a Header);
+
+impl CancelToken<'_> {
+    /// Whether [`JoinHandle::cancel`](crate::JoinHandle::cancel) was called. Costs one load; `true` stays true.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+impl core::fmt::Debug for CancelToken<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish()
+    }
+}
+
 /// A reference to a job; the last one gives the header back.
 pub(crate) struct JobRef(NonNull<Header>);
 
@@ -309,6 +420,20 @@ impl JobRef {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
+        Self::make::<H, _, T>(Plain(run))
+    }
+
+    /// Makes a job whose closure can ask whether it was cancelled.
+    pub(crate) fn with_token<H, F, T>(run: F) -> (JobRef, JobRef)
+    where
+        H: Host,
+        F: FnOnce(&CancelToken<'_>) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        Self::make::<H, _, T>(WithToken(run))
+    }
+
+    fn make<H: Host, F: Closure<T> + Send + 'static, T: Send + 'static>(run: F) -> (JobRef, JobRef) {
         let header = slab::allocate();
         // SAFETY: the slab gave out a valid header that nobody else refers to.
         let job = unsafe { header.as_ref() };
@@ -328,9 +453,9 @@ impl JobRef {
     }
 
     /// The queue's end of a job: runs it, unless a waiter has claimed it.
-    pub(crate) fn run_if_queued(self) {
+    pub(crate) fn run_if_queued(self, runner: u32) {
         let job = self.header();
-        if job.claim() {
+        if job.claim(runner) {
             // SAFETY: just claimed, and `self` is a reference.
             unsafe { job.run() };
         }
@@ -364,9 +489,9 @@ impl QueuedJob {
         QueuedJob(Some(job))
     }
 
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(mut self, runner: u32) {
         if let Some(job) = self.0.take() {
-            job.run_if_queued();
+            job.run_if_queued(runner);
         }
     }
 }
@@ -374,7 +499,7 @@ impl QueuedJob {
 impl Drop for QueuedJob {
     fn drop(&mut self) {
         if let Some(job) = self.0.take()
-            && job.header().claim()
+            && job.header().claim(0)
         {
             // SAFETY: just claimed, and `job` is a reference.
             unsafe { job.header().cancel() };
@@ -387,10 +512,10 @@ impl Drop for QueuedJob {
 /// # Safety
 ///
 /// As for `Header::call`; the job was made for `F` and `T`.
-unsafe fn act<H, F, T>(job: &Header, act: Act)
+unsafe fn act<H, F, T>(job: &Header, act: Act<'_>)
 where
     H: Host,
-    F: FnOnce() -> T,
+    F: Closure<T>,
 {
     // The closure leaves the storage before it runs: user code must not run inside the cell's access.
     // SAFETY: the caller owns the storage, which holds the closure in both cases.
@@ -398,7 +523,7 @@ where
     let output: Output<T> = match act {
         Act::Run => {
             let closure = closure();
-            H::catch(closure).map_err(JoinError::Panicked)
+            H::catch(|| closure.call(job)).map_err(JoinError::Panicked)
         }
         Act::Cancel => {
             // A panic in a captured value's destructor is that value's affair; the waiter must be told all the same.
@@ -406,6 +531,7 @@ where
             let _ = H::catch(|| drop(closure));
             Err(JoinError::Cancelled)
         }
+        Act::Trap(words) => Err(JoinError::Trapped(words.into())),
         Act::DropOutput => {
             // SAFETY: the caller owns the storage, which holds the output.
             let output = job.storage.with_mut(|storage| unsafe { Stored::<Output<T>>::read(storage) });

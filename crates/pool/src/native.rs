@@ -4,14 +4,14 @@ use std::boxed::Box;
 use std::cell::Cell;
 use std::format;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread_local;
-use std::vec::Vec;
+use std::time::{Duration, Instant};
 
 use weblane_sync::ThreadWord;
 
 use crate::ThreadPool;
-use crate::front::WorkerStats;
 use crate::host::{Host, Lane, Payload, Seat};
 use crate::idle::MAX_POOL;
 use crate::scheduler::{Core, Leave};
@@ -25,15 +25,33 @@ pub(crate) type ThreadName = usize;
 /// Words and lanes of one pool's threads.
 pub(crate) struct NativeHost {
     threads: Box<[(ThreadWord, Lane)]>,
+    /// The runner's number of the first of them; the others follow.
+    first_runner: u32,
 }
 
 thread_local! {
     static SEAT: Cell<Option<Seat<NativeHost>>> = const { Cell::new(None) };
+    static RUNNER: Cell<u32> = const { Cell::new(0) };
 }
+
+/// Numbers for the threads of all pools, 1 to 65535, given out in turn. After so many they come again; they only tell threads apart for the
+/// detection of circles.
+static RUNNERS: AtomicU32 = AtomicU32::new(0);
 
 impl NativeHost {
     pub(crate) fn new(threads: usize) -> NativeHost {
-        NativeHost { threads: (0..threads).map(|_| (ThreadWord::new(), Lane::new())).collect() }
+        let numbers = u16::MAX as u32 - MAX_POOL as u32;
+        let first_runner = RUNNERS.fetch_add(threads as u32, Ordering::Relaxed) % numbers + 1;
+        NativeHost { threads: (0..threads).map(|_| (ThreadWord::new(), Lane::new())).collect(), first_runner }
+    }
+
+    pub(crate) fn name(&self, worker: usize) -> ThreadName {
+        worker + 1
+    }
+
+    /// Makes the calling thread the worker that it is.
+    fn move_in(&self, worker: usize) {
+        RUNNER.set(self.first_runner + worker as u32);
     }
 }
 
@@ -58,18 +76,24 @@ impl Host for NativeHost {
         SEAT.replace(seat)
     }
 
+    fn runner() -> u32 {
+        RUNNER.get()
+    }
+
+    fn worker_of(&self, runner: u32) -> Option<usize> {
+        let worker = runner.checked_sub(self.first_runner)? as usize;
+        (worker < self.threads.len()).then_some(worker)
+    }
+
+    fn now() -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        START.get_or_init(Instant::now).elapsed()
+    }
+
     fn catch<R>(run: impl FnOnce() -> R) -> Result<R, Payload> {
         // Unwind safety: the closure is consumed, and its panic goes to whoever waits for it.
         catch_unwind(AssertUnwindSafe(run))
     }
-}
-
-pub(crate) fn stats(host: &NativeHost) -> Vec<WorkerStats> {
-    let read = |(index, (_, lane)): (usize, &(ThreadWord, Lane))| {
-        let (run, stolen, slept, js) = lane.counters.read();
-        WorkerStats { thread: index + 1, run, stolen, slept, js }
-    };
-    host.threads.iter().enumerate().map(read).collect()
 }
 
 /// What the handles of one pool share. Its end closes the pool.
@@ -81,11 +105,15 @@ impl Owner {
     pub(crate) fn core(&self) -> &Core<NativeHost> {
         &self.core
     }
+
+    pub(crate) fn share(&self) -> Arc<Core<NativeHost>> {
+        Arc::clone(&self.core)
+    }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.core.close();
+        self.core.close(false);
     }
 }
 
@@ -115,12 +143,20 @@ impl ThreadPool {
         let pool = ThreadPool { owner: Arc::new(Owner { core: Arc::clone(&core) }) };
         for worker in 0..threads {
             let core = Arc::clone(&core);
-            std::thread::Builder::new().name(format!("weblane {}", worker + 1)).spawn(move || {
+            let run = move || {
+                core.host().move_in(worker);
                 while core.run(worker) != Leave::Stop {
                     // Native threads have no event loop and get no messages.
                     std::thread::yield_now();
                 }
-            })?;
+                core.left(worker);
+            };
+            let started = std::thread::Builder::new().name(format!("weblane {}", worker + 1)).spawn(run);
+            if let Err(error) = started {
+                // The ones that are missing will never sleep; without them the others can end.
+                (worker..threads).for_each(|missing| pool.owner.core().bury(missing));
+                return Err(error);
+            }
         }
         Ok(pool)
     }

@@ -1,9 +1,9 @@
 //! The atomics and cells of this crate: `core`'s, or loom's when a model runs the code.
 
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, fence};
+pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::fence;
+pub(crate) use loom::sync::atomic::{AtomicPtr, fence};
 // loom's own atomics miss interleavings; that module says which.
 #[cfg(loom)]
 pub(crate) use weblane_futex::model_atomic::{AtomicU32, AtomicU64, AtomicUsize};

@@ -7,17 +7,20 @@
 //! sleeper, unless somebody is searching already: a searcher that finds something and was the last one wakes the next.
 //! A worker whose word says that JS messages are under way returns to the event loop, whatever is queued.
 
-use core::iter;
+use core::sync::atomic::Ordering;
 
-use weblane_ring::steal::Steal;
+use weblane_sync::Wake;
 
+use crate::ended::Ended;
 use crate::fork;
+use crate::held::Held;
 use crate::host::{Host, Lane, RING, Seat};
 use crate::idle::Idle;
-use crate::injector::Injector;
-use crate::primitive::fence_after_publication;
-use crate::stats::Tally;
+use crate::injector::{Injector, Priority};
+use crate::primitive::{AtomicU32, fence_after_publication};
+use crate::stats::Count;
 use crate::task::Task;
+use crate::worker::Worker;
 
 /// Why a worker left the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,25 +35,45 @@ pub(crate) enum Leave {
 
 /// The part of a pool that all its threads share.
 pub(crate) struct Core<H> {
-    host: H,
-    idle: Idle,
-    injector: Injector,
+    pub(crate) host: H,
+    pub(crate) idle: Idle,
+    pub(crate) held: Held,
+    pub(crate) injector: Injector,
+    /// CLOSED, DISCARD, STOPPED.
+    pub(crate) closing: AtomicU32,
+    /// A bit for each worker that has left for good: stopped or dead.
+    pub(crate) gone: AtomicU32,
+    /// Set when all have.
+    pub(crate) ended: Ended,
 }
-
-/// Every so many turns the injector comes before the worker's own ring, so that it cannot be starved (race 33). A prime, so
-/// that it does not beat in time with the tasks.
-const INJECTOR_FIRST: u32 = 61;
-
-/// The most tasks that one visit to the injector moves: half a ring, so that the ring has room for what they spawn.
-const BATCH: usize = RING / 2;
 
 impl<H: Host> Core<H> {
     pub(crate) fn new(host: H) -> Core<H> {
-        Core { host, idle: Idle::new(), injector: Injector::new() }
+        Core {
+            host,
+            idle: Idle::new(),
+            held: Held::new(),
+            injector: Injector::new(),
+            closing: AtomicU32::new(0),
+            gone: AtomicU32::new(0),
+            ended: Ended::new(),
+        }
+    }
+
+    /// A pool whose shared queues are single steps, for models with two workers.
+    #[cfg(all(test, loom))]
+    pub(crate) fn coarse(host: H) -> Core<H> {
+        Core { injector: Injector::coarse(), ..Core::new(host) }
     }
 
     pub(crate) fn host(&self) -> &H {
         &self.host
+    }
+
+    /// Tasks in a shared queue, roughly.
+    #[cfg_attr(not(any(feature = "std", target_arch = "wasm32")), expect(dead_code, reason = "for metrics"))]
+    pub(crate) fn queued(&self, priority: Priority) -> usize {
+        self.injector.len(priority)
     }
 
     /// A worker that sleeps, if there is one; a hint.
@@ -62,25 +85,39 @@ impl<H: Host> Core<H> {
 
     // ------------------------------------------------------------------------------------------------------- submitting
 
-    /// Queues a task: in the calling worker's own ring, or in the injector.
-    pub(crate) fn submit(&self, task: Task) {
+    /// Queues a task: a normal one of a worker in its own ring, every other in the injector. Gives it back if the pool is closed and
+    /// the caller is none of its workers in the loop.
+    pub(crate) fn submit_at(&self, priority: Priority, task: Task) -> Result<(), Task> {
         H::publish_memory();
-        match self.seat() {
-            Some(worker) => self.push_own(worker, task),
-            None => self.injector.push::<H>(iter::once(task)),
-        }
+        let seat = self.seat();
+        let accepted = match seat {
+            Some(worker) if priority == Priority::Normal => {
+                self.push_own(worker, task);
+                Ok(())
+            }
+            _ => self.injector.push(priority, task, seat.is_some()),
+        };
+        // Also when it was refused: it may have left an empty place in the queue, which somebody must pass before the pool can end.
         self.wake_one();
+        accepted
+    }
+
+    /// Queues a normal task, or drops it if the pool is closed.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for tests"))]
+    pub(crate) fn submit(&self, task: Task) {
+        drop(self.submit_at(Priority::Normal, task));
     }
 
     /// The calling thread's number in this pool, while it is in the loop.
-    fn seat(&self) -> Option<usize> {
+    pub(crate) fn seat(&self) -> Option<usize> {
         H::seat().filter(|seat| core::ptr::eq(seat.core, self)).map(|seat| seat.worker)
     }
 
     /// Pushes to the ring of `me`, the calling worker. A full ring gives half of its tasks to the injector, in one batch.
     fn push_own(&self, me: usize, task: Task) {
+        let lane = self.host.lane(me);
         // SAFETY: the seat says that this thread is worker `me`, inside its loop; the loop holds no owner while a task runs.
-        let mut own = unsafe { self.host.lane(me).ring.owner() };
+        let mut own = unsafe { lane.ring.owner() };
         let Err(task) = own.push(task) else { return };
         let mut moved: [Option<Task>; RING] = [const { None }; RING];
         let mut count = 0;
@@ -88,16 +125,37 @@ impl<H: Host> Core<H> {
             moved[count] = Some(task);
             count += 1;
         });
-        self.injector.push::<H>(moved.into_iter().flatten().chain(iter::once(task)));
+        moved[count] = Some(task);
+        self.injector.push_many(Priority::Normal, count + 1, moved.into_iter().flatten());
+        lane.counters.count(Count::Overflowed, count as u64 + 1);
     }
 
     /// Wakes a sleeper if nobody is searching. To be called after every publication of a task, and after every move of tasks.
     pub(crate) fn wake_one(&self) {
         // Orders the publication before the look at the idle word; partner: `announce_sleep` and the re-check in `run`.
         fence_after_publication();
-        if let Some(worker) = self.idle.claim() {
-            self.host.word(worker).set_token();
+        let Some(worker) = self.idle.claim() else {
+            self.wake_held();
+            return;
+        };
+        if self.call(worker) {
+            return;
         }
+        // Nobody slept there: it was about to, and will see the token; or it is dead, and a searcher for ever. So another is called too; if that
+        // one is dead as well, the reaper calls everybody.
+        if let Some(other) = self.idle.claim_beside(1 << worker) {
+            self.call(other);
+        }
+    }
+
+    /// Calls a worker that was claimed. Returns whether it is certain to come.
+    fn call(&self, worker: usize) -> bool {
+        let wake = self.host.word(worker).set_token();
+        if wake == Wake::Notified {
+            let lane = self.host.lane(self.seat().unwrap_or(worker));
+            lane.counters.count(Count::Notified, 1);
+        }
+        wake != Wake::NobodyWoken
     }
 
     /// Lets others take what this worker has queued, because it is about to do something else for an unknown time.
@@ -110,9 +168,14 @@ impl<H: Host> Core<H> {
 
     /// Whether some queue has a task that can be taken. A ring that a thief is emptying counts as empty: it would only make
     /// others spin, and the thief wakes somebody after its move (race 52).
-    fn anything_queued(&self) -> bool {
+    pub(crate) fn anything_queued(&self) -> bool {
+        !self.injector.all_empty() || self.anything_stealable()
+    }
+
+    /// Whether a ring has a task, or a window a branch.
+    pub(crate) fn anything_stealable(&self) -> bool {
         let queued = |lane: &Lane| !lane.ring.stealer().is_empty() || !lane.window.is_empty();
-        !self.injector.is_empty() || (0..self.host.workers()).any(|i| queued(self.host.lane(i)))
+        (0..self.host.workers()).any(|i| queued(self.host.lane(i)))
     }
 
     // ---------------------------------------------------------------------------------------------------------- the loop
@@ -120,6 +183,7 @@ impl<H: Host> Core<H> {
     /// The loop of worker `me`. Entered with an empty JS stack; returns when the thread must do something else.
     pub(crate) fn run(&self, me: usize) -> Leave {
         let before = H::set_seat(Some(Seat { core: self, worker: me }));
+        self.held.end(me);
         #[cfg(any(feature = "std", target_arch = "wasm32", test))]
         let _stay = fork::hot::enter(&self.host.lane(me).window);
         let leave = Worker::new(self, me).work();
@@ -138,207 +202,32 @@ impl<H: Host> Core<H> {
         worker.work()
     }
 
-    /// Tells every worker to stop when nothing is queued any more.
-    pub(crate) fn close(&self) {
-        for worker in 0..self.host.workers() {
-            self.host.word(worker).set_stop();
-        }
-    }
-}
-
-/// A worker inside the loop.
-struct Worker<'a, H: Host> {
-    core: &'a Core<H>,
-    me: usize,
-    /// Whether this worker's searcher bit is set. Nobody else clears it; a waker may set it while this worker sleeps.
-    searching: bool,
-    turn: u32,
-    random: u32,
-    tally: Tally,
-}
-
-/// Counters are published this often, and before every sleep.
-const PUBLISH_EVERY: u64 = 64;
-
-impl<'a, H: Host> Worker<'a, H> {
-    fn new(core: &'a Core<H>, me: usize) -> Self {
-        Worker { core, me, searching: false, turn: 0, random: seed(me), tally: Tally::default() }
+    /// What a waker does that dies before it has called the worker that it has claimed.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn claim_and_die(&self) {
+        assert!(self.idle.claim().is_some());
     }
 
-    fn work(mut self) -> Leave {
-        let word = self.core.host.word(self.me);
-        let leave = loop {
-            H::adopt_memory();
-            // JS has priority, whatever is queued.
-            if word.load().messages() > 0 {
-                break Leave::Messages;
-            }
-            if let Some(task) = self.next() {
-                self.found();
-                self.execute(task);
-                continue;
-            }
-            self.core.idle.announce_sleep(self.me, self.searching);
-            self.searching = false;
-            // Orders the announcement before the second look; partner: `wake_one`.
-            fence_after_publication();
-            // STOP is read before the queues: what was submitted before the pool was closed is then seen by the second look (race 28). And
-            // before sleeping: it stays in the word, and a word with a reason ends every sleep (M9).
-            let stop = word.load().stop();
-            if self.core.anything_queued() {
-                self.end_sleep();
-                // Searching, also beyond the limit for searchers: what was seen must be looked for.
-                self.search_on();
-                continue;
-            }
-            if stop {
-                self.end_sleep();
-                break Leave::Stop;
-            }
-            self.publish_tally();
-            let slept = word.park();
-            self.end_sleep();
-            match slept {
-                Ok(times) => self.tally.slept += u64::from(times),
-                Err(_) => break Leave::Again,
-            }
-        };
-        self.leave();
-        leave
+    // ------------------------------------------------------------------------------------------------ circles of waiters
+
+    /// Worker `me` waits for a task that `runner` runs; 0 when it does not wait any more.
+    pub(crate) fn waits_for(&self, me: usize, runner: u32) {
+        // Relaxed: a note for `waits_in_circle`, which looks twice.
+        self.host.lane(me).waits_for.swap(runner, Ordering::Relaxed);
     }
 
-    /// The next task: own ring, injector, other rings.
-    fn next(&mut self) -> Option<Task> {
-        self.turn = self.turn.wrapping_add(1);
-        let local = if self.turn.is_multiple_of(INJECTOR_FIRST) {
-            self.pop_injector().or_else(|| self.pop_own())
-        } else {
-            self.pop_own().or_else(|| self.pop_injector())
-        };
-        local.or_else(|| self.search())
-    }
-
-    fn pop_own(&mut self) -> Option<Task> {
-        // SAFETY: this thread is the only one that is worker `me`, and the owner ends before any task runs.
-        unsafe { self.core.host.lane(self.me).ring.owner() }.pop()
-    }
-
-    /// Takes a batch: the first task to run, the others into the own ring.
-    fn pop_injector(&mut self) -> Option<Task> {
-        // SAFETY: as in `pop_own`; the tasks are only moved while the owner is in use.
-        let mut own = unsafe { self.core.host.lane(self.me).ring.owner() };
-        let (mut first, mut moved) = (None, false);
-        let most = BATCH.min(own.free() + 1);
-        let mut rejected = None;
-        self.core.injector.pop_batch::<H>(self.core.host.workers(), most, |task| match &first {
-            None => first = Some(task),
-            // `most` leaves room for all of them.
-            Some(_) => match own.push(task) {
-                Ok(()) => moved = true,
-                Err(task) => rejected = Some(task),
-            },
-        });
-        if let Some(task) = rejected {
-            // Not reached while `free` tells the truth; a task is never lost all the same.
-            self.core.injector.push::<H>(iter::once(task));
-        }
-        if moved {
-            // While it was under way the batch was invisible to a re-check (M8).
-            self.core.wake_one();
-        }
-        first
-    }
-
-    /// Looks into the other rings and the injector, unless half of the workers do so already.
-    fn search(&mut self) -> Option<Task> {
-        if !self.searching {
-            let searchers = self.core.idle.load().searchers().count_ones() as usize;
-            if 2 * searchers >= self.core.host.workers() {
-                return None;
-            }
-            self.core.idle.start_search(self.me);
-            self.searching = true;
-        }
-        self.steal().or_else(|| self.pop_injector())
-    }
-
-    /// Steals half of the first ring that has something, beginning with a random one.
-    fn steal(&mut self) -> Option<Task> {
-        let workers = self.core.host.workers();
-        let start = self.next_random() as usize % workers;
-        // SAFETY: as in `pop_own`; nothing is run while the owner is in use.
-        let mut own = unsafe { self.core.host.lane(self.me).ring.owner() };
-        for victim in (0..workers).map(|i| (start + i) % workers).filter(|victim| *victim != self.me) {
-            if let Steal::Success((task, _)) = self.core.host.lane(victim).ring.stealer().steal_half_into(&mut own) {
-                self.tally.stolen += 1;
-                // What was moved, and what was left in a ring that counted as empty meanwhile, is announced by `found`: this
-                // worker is a searcher, and the last searcher to find something looks at the queues again (M5, M8).
-                return Some(task);
-            }
-            if let Some(task) = fork::steal_from(self.core, self.me, victim) {
-                self.tally.stolen += 1;
-                return Some(task);
+    /// Whether the one that `me` waits for waits, by way of others, for `me` (race 21). What is read may be out of date, so only a circle that
+    /// is there again much later is one.
+    pub(crate) fn waits_in_circle(&self, me: usize) -> bool {
+        let mut worker = me;
+        for _ in 0..self.host.workers() {
+            let runner = self.host.lane(worker).waits_for.load(Ordering::Relaxed);
+            match self.host.worker_of(runner) {
+                Some(next) if next == me => return true,
+                Some(next) => worker = next,
+                None => return false,
             }
         }
-        None
+        false
     }
-
-    /// This worker has a task and stops searching; if nobody else searches, what is queued needs somebody new.
-    fn found(&mut self) {
-        if self.searching {
-            self.searching = false;
-            if self.core.idle.end_search(self.me) {
-                self.core.hand_over();
-            }
-        }
-    }
-
-    /// Awake again, by whatever cause.
-    fn end_sleep(&mut self) {
-        self.searching = self.core.idle.end_sleep(self.me);
-    }
-
-    /// Becomes a searcher, if no waker has made this worker one already.
-    fn search_on(&mut self) {
-        if !self.searching {
-            self.core.idle.start_search(self.me);
-            self.searching = true;
-        }
-    }
-
-    fn execute(&mut self, task: Task) {
-        // A panic in a detached task ends here: the panic hook has reported it.
-        let _ = H::catch(|| task.run());
-        self.tally.run += 1;
-        if self.tally.run >= PUBLISH_EVERY {
-            self.publish_tally();
-        }
-    }
-
-    /// On the way out, whatever this worker was woken for is handed on.
-    fn leave(&mut self) {
-        self.publish_tally();
-        if self.searching {
-            self.searching = false;
-            self.core.idle.end_search(self.me);
-        }
-        self.core.hand_over();
-    }
-
-    fn publish_tally(&mut self) {
-        self.core.host.lane(self.me).counters.add(&mut self.tally);
-    }
-
-    fn next_random(&mut self) -> u32 {
-        // Marsaglia's xorshift32.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 17;
-        self.random ^= self.random << 5;
-        self.random
-    }
-}
-
-/// A different non-zero start for each worker's generator. Not random: runs can be repeated.
-fn seed(worker: usize) -> u32 {
-    0x9e37_79b9_u32.wrapping_mul(worker as u32 + 1) | 1
 }

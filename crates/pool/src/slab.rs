@@ -1,8 +1,9 @@
 //! Where job headers come from and go to.
 //!
-//! Headers are recycled and never unmapped: a completer may notify a word a moment after its header was given back. The first
-//! ones are static, so that on the web they lie in memory that existed at the start; further chunks are allocated when these
-//! are all in use at once, and kept.
+//! Headers are recycled and never unmapped: a completer may notify a word a moment after its header was given back. A header is known by a
+//! number, from 1. The first 1024 are static, so that on the web they lie in memory that existed at the start (race 55); when they are all in
+//! use at once, chunks are allocated, each as large as all before it, and kept. Taking and giving back is a lock-free stack ([`FreeList`]); a
+//! thread that needs a new chunk makes it itself, and of two that do, one keeps its own.
 
 use core::ptr::NonNull;
 
@@ -10,69 +11,131 @@ use crate::job::Header;
 
 #[cfg(not(loom))]
 mod pooled {
+    use alloc::boxed::Box;
     use alloc::vec::Vec;
-    use core::ptr::NonNull;
+    use core::ptr::{self, NonNull};
+    use core::sync::atomic::Ordering;
 
+    use crate::free_list::FreeList;
     use crate::job::Header;
-    use crate::primitive::ShortLock;
+    use crate::primitive::{AtomicPtr, AtomicU32};
 
     /// Headers that exist from the start.
     const STATIC: usize = 1024;
-    /// Headers in each further chunk.
-    const CHUNK: usize = 256;
+    /// Chunks: chunk `k` has `STATIC << k` headers, so that 20 hold more than memory does.
+    const CHUNKS: usize = 20;
 
     static HEADERS: [Header; STATIC] = [const { Header::EMPTY }; STATIC];
+    static MORE: [AtomicPtr<Header>; CHUNKS] = [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS];
+    static FREE: FreeList = FreeList::new();
+    /// How many headers were ever given out.
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
 
-    /// The free list, linked through the headers' own `next`, and how many of the static ones were ever given out.
-    struct Free {
-        first: Option<NonNull<Header>>,
-        given: usize,
+    /// The chunk of a header beyond the static ones, and its place there.
+    const fn chunk_of(number: u32) -> (usize, usize) {
+        let index = number as usize - 1;
+        let chunk = (index / STATIC).ilog2() as usize;
+        (chunk, index - (STATIC << chunk))
     }
 
-    // SAFETY: the pointers are to headers that live for ever and are `Sync`; the list is used under its lock only.
-    unsafe impl Send for Free {}
-
-    static FREE: ShortLock<Free> = ShortLock::new(Free { first: None, given: 0 });
-
-    impl Free {
-        fn push(&mut self, header: NonNull<Header>) {
-            let next = self.first.replace(header);
-            // SAFETY: a free header's `next` belongs to the slab, which is locked here.
-            unsafe { header.as_ref() }.next.with_mut(|cell| unsafe { *cell = next });
+    /// A header that was given out once.
+    fn get(number: u32) -> &'static Header {
+        if number as usize <= STATIC {
+            return &HEADERS[number as usize - 1];
         }
+        let (chunk, offset) = chunk_of(number);
+        // Acquire: pairs with the Release in `make`; whoever has the number has it from `make`, or by way of the free list.
+        let first = MORE[chunk].load(Ordering::Acquire);
+        // SAFETY: the number was given out, so its chunk is there, and for ever; `chunk_of` keeps to its length.
+        unsafe { &*first.add(offset) }
+    }
 
-        fn pop(&mut self) -> Option<NonNull<Header>> {
-            let header = self.first?;
-            // SAFETY: a free header's `next` belongs to the slab, which is locked here.
-            self.first = unsafe { header.as_ref() }.next.with_mut(|cell| unsafe { (*cell).take() });
-            Some(header)
+    /// A header that was never used, from memory that is made now if need be.
+    #[cold]
+    fn make() -> u32 {
+        // Relaxed: only the number must be different.
+        let number = GIVEN.fetch_add(1, Ordering::Relaxed) + 1;
+        if number as usize > STATIC {
+            let (chunk, _) = chunk_of(number);
+            if MORE[chunk].load(Ordering::Acquire).is_null() {
+                let mut headers = Vec::with_capacity(STATIC << chunk);
+                headers.resize_with(STATIC << chunk, || Header::EMPTY);
+                let mine = Box::into_raw(headers.into_boxed_slice());
+                let (null, first) = (ptr::null_mut(), mine.cast::<Header>());
+                // Release: pairs with the Acquire in `get`. A chunk that comes second was shared with nobody.
+                if MORE[chunk].compare_exchange(null, first, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                    // SAFETY: made from a box just now.
+                    drop(unsafe { Box::from_raw(mine) });
+                }
+            }
         }
+        // Relaxed: ordered by whatever hands the header on.
+        get(number).number.swap(number, Ordering::Relaxed);
+        number
     }
 
     pub(super) fn allocate() -> NonNull<Header> {
-        let found = FREE.with(|free| {
-            free.pop().or_else(|| {
-                let header = HEADERS.get(free.given)?;
-                free.given += 1;
-                Some(NonNull::from(header))
-            })
-        });
-        found.unwrap_or_else(|| {
-            // Allocated outside the lock; two threads that come here at once make a chunk each.
-            let mut chunk = Vec::with_capacity(CHUNK);
-            chunk.resize_with(CHUNK, || Header::EMPTY);
-            let (first, rest) = match chunk.leak() {
-                [first, rest @ ..] => (NonNull::from(first), rest),
-                [] => unreachable!("a chunk is not empty"),
-            };
-            FREE.with(|free| rest.iter().for_each(|header| free.push(NonNull::from(header))));
-            first
-        })
+        let number = FREE.pop(|number| &get(number).next).unwrap_or_else(make);
+        NonNull::from(get(number))
     }
 
     pub(super) fn recycle(header: NonNull<Header>) {
-        FREE.with(|free| free.push(header));
+        // SAFETY: headers live for ever.
+        let header = unsafe { header.as_ref() };
+        FREE.push(header.number.load(Ordering::Relaxed), &header.next);
     }
+
+    /// Every header that was ever given out, in use or not.
+    #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "for the reaper"))]
+    pub(super) fn all() -> impl Iterator<Item = &'static Header> {
+        // Acquire: whoever looks for a dead thread's jobs knows of its death after its last `make`.
+        let given = GIVEN.load(Ordering::Acquire);
+        // A number may be given out whose chunk is still being made.
+        let there =
+            |number: &u32| *number as usize <= STATIC || !MORE[chunk_of(*number).0].load(Ordering::Acquire).is_null();
+        (1..=given).filter(there).map(get)
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn every_number_has_its_own_place() {
+            assert_eq!(chunk_of(STATIC as u32 + 1), (0, 0));
+            assert_eq!(chunk_of(2 * STATIC as u32), (0, STATIC - 1));
+            assert_eq!(chunk_of(2 * STATIC as u32 + 1), (1, 0));
+            assert_eq!(chunk_of(4 * STATIC as u32), (1, 2 * STATIC - 1));
+            assert_eq!(chunk_of(4 * STATIC as u32 + 1), (2, 0));
+        }
+
+        /// Race 31 (for headers): more than the static ones, by several threads; nobody has one that somebody else has.
+        #[test]
+        fn race_31_a_header_has_one_user_at_a_time() {
+            let take = || (0..3 * STATIC).map(|_| allocate().as_ptr() as usize).collect::<Vec<_>>();
+            let threads: Vec<_> = (0..3).map(|_| std::thread::spawn(take)).collect();
+            let mut all: Vec<usize> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+            let count = all.len();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), count, "a header was given to two");
+            for address in all {
+                recycle(NonNull::new(address as *mut Header).expect("an address"));
+            }
+        }
+    }
+}
+
+/// Completes every job that the dead thread `runner` has claimed, with its last words. Returns how many.
+///
+/// # Safety
+///
+/// Thread `runner` runs nothing any more, for ever, and nobody else calls this for it.
+#[cfg(not(loom))]
+#[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
+pub(crate) unsafe fn trap_all(runner: u32, words: &str) -> usize {
+    // SAFETY: the caller's promise.
+    pooled::all().filter(|job| unsafe { job.trap(runner, words) }).count()
 }
 
 /// A header that nobody else refers to.

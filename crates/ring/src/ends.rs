@@ -35,6 +35,7 @@ impl Ends {
     }
 
     /// Whether that end is gone; all it did then happens before.
+    #[inline]
     pub(crate) fn gone(&self, end: End) -> bool {
         // Acquire: pairs with the Release in `leave`.
         self.0.load(Ordering::Acquire) & end as u32 == 0

@@ -6,6 +6,10 @@ pub(crate) use weblane_futex::AtomicU32;
 #[cfg(not(loom))]
 pub(crate) struct UnsafeCell<T: ?Sized>(core::cell::UnsafeCell<T>);
 
+/// Shared access to the contents of a cell, for as long as this lives.
+#[cfg(not(loom))]
+pub(crate) struct ConstPtr<T: ?Sized>(*const T);
+
 /// Access to the contents of a cell, for as long as this lives.
 #[cfg(not(loom))]
 pub(crate) struct MutPtr<T: ?Sized>(*mut T);
@@ -23,8 +27,28 @@ impl<T> UnsafeCell<T> {
 
 #[cfg(not(loom))]
 impl<T: ?Sized> UnsafeCell<T> {
+    pub(crate) fn get(&self) -> ConstPtr<T> {
+        ConstPtr(self.0.get())
+    }
+
     pub(crate) fn get_mut(&self) -> MutPtr<T> {
         MutPtr(self.0.get())
+    }
+
+    /// The contents, of a cell that nobody shares.
+    pub(crate) fn get_exclusive(&mut self) -> &mut T {
+        self.0.get_mut()
+    }
+}
+
+#[cfg(not(loom))]
+impl<T: ?Sized> ConstPtr<T> {
+    /// # Safety
+    ///
+    /// Nobody writes to the cell while the reference lives.
+    pub(crate) unsafe fn deref(&self) -> &T {
+        // SAFETY: the pointer is a live cell's, and the caller has seen to it that nobody writes.
+        unsafe { &*self.0 }
     }
 }
 
@@ -41,7 +65,21 @@ impl<T: ?Sized> MutPtr<T> {
 }
 
 #[cfg(loom)]
-pub(crate) use loom::cell::{MutPtr, UnsafeCell};
+pub(crate) use loom::cell::{ConstPtr, MutPtr, UnsafeCell};
+
+/// A `const fn`, but not under loom, whose atomics are made at run time.
+macro_rules! constructor {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {
+        $(#[$meta])*
+        #[cfg(not(loom))]
+        $vis const fn $name($($argument: $type),*) -> $result $body
+
+        $(#[$meta])*
+        #[cfg(loom)]
+        $vis fn $name($($argument: $type),*) -> $result $body
+    };
+}
+pub(crate) use constructor;
 
 /// One turn of a spin.
 pub(crate) fn spin() {
@@ -50,3 +88,8 @@ pub(crate) fn spin() {
     #[cfg(loom)]
     loom::thread::yield_now();
 }
+
+/// Turns before a thread sleeps: about the length of a short critical section.
+pub(crate) const SPINS: u32 = if cfg!(loom) { 1 } else { 100 };
+/// Turns before a thread that may not block gives up: some hundred microseconds, many times a short critical section.
+pub(crate) const PATIENCE: u32 = if cfg!(loom) { 2 } else { 20_000 };

@@ -172,6 +172,14 @@ impl ThreadWord {
         self.notify_if_first(before)
     }
 
+    /// Calls the thread and notifies it whatever the word says: after the death of somebody who may have given a reason and not got to the
+    /// notification.
+    pub fn call_anyway(&self) {
+        // Release: pairs with the Acquire in `park`.
+        self.0.fetch_or(TOKEN, Ordering::AcqRel);
+        weblane_futex::notify_all(&self.0);
+    }
+
     /// Tells the thread that its scheduler is closed. It stays told until [`clear_stop`](ThreadWord::clear_stop).
     pub fn set_stop(&self) -> Wake {
         // Release: pairs with the Acquire in `park` and `load`.
@@ -198,6 +206,12 @@ impl ThreadWord {
     /// The thread has handled one message. Returns how many are left; −1 if this one was not counted yet.
     pub fn message_done(&self) -> i32 {
         WordState(self.0.fetch_sub(MESSAGE, Ordering::AcqRel)).messages() - 1
+    }
+
+    /// Corrects the count of messages by what somebody has left in it who died between posting and counting. By the thread itself only, so
+    /// nobody needs to be woken.
+    pub fn correct_messages(&self, by: i32) {
+        self.0.fetch_add((by as u32) << 8, Ordering::AcqRel);
     }
 
     /// Notifies if the reason just given is the first one for a thread that was parked.

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use weblane_sync::{Condvar, MayNotBlock, Mutex, ThreadWord, set_can_block};
+use weblane_sync::{Condvar, LockError, MayNotBlock, Mutex, ThreadWord, set_can_block};
 
 #[test]
 fn a_thread_that_may_not_block_never_waits() {
@@ -28,7 +28,7 @@ fn a_thread_that_may_not_block_never_waits() {
         *guard
     });
     is_held.recv().expect("the worker holds it");
-    assert_eq!(shared.0.lock().err(), Some(MayNotBlock));
+    assert_eq!(shared.0.lock().err(), Some(LockError::MayNotBlock));
     assert!(shared.0.try_lock().is_none());
     release.send(()).expect("the worker waits");
 
@@ -40,8 +40,13 @@ fn a_thread_that_may_not_block_never_waits() {
     };
 
     // A condition gives the guard back, still locked.
-    guard = shared.1.wait(guard).expect_err("may not block").into_guard();
-    guard = shared.1.wait_timeout(guard, Duration::from_secs(1)).expect_err("may not block").into_guard();
+    guard = shared.1.wait(guard).expect_err("may not block").into_guard().expect("still held");
+    guard = shared
+        .1
+        .wait_timeout(guard, Duration::from_secs(1))
+        .expect_err("may not block")
+        .into_guard()
+        .expect("still held");
     let text = shared.1.wait_while(guard, |_| true).expect_err("may not block").to_string();
     assert!(text.contains("may not block"), "{text}");
     *shared.0.lock().expect("the error's guard is gone") = 2;

@@ -7,14 +7,22 @@
 // It imports nothing statically: the URL of the glue, the compiled module and the memory come in the first message. So the
 // worker never pulls the application's bundle in again, and this file can be copied to any URL (`Options::script_url`).
 //
-// Every message between threads is an array `[TAG, kind, ...]`. Anything else on the channel is left alone.
+// A message between threads is `[key]` or `[key, payload]`, and nothing else: the key is the name under which a closure waits in
+// the receiver's inbox, its sender is known by the channel, and a key that is not in the inbox is ignored. What only the
+// start and the end need is `{ [TAG]: kind, value }`. Anything else on the channel is left alone.
 
 const TAG = 'weblane';
-const START = 0; //   main to worker: [.., settings]
-const MESSAGE = 1; // any to any:     [.., key of the closure, sender, payload]
-const READY = 2; //   worker to main: [..]
-const FAILED = 3; //  worker to main: [.., text]
-const DEAD = 4; //    worker to main: [.., text]
+const START = 0; //   main to worker: the settings
+const MESSAGE = 1; // any to any, for the handlers' `kind`
+const READY = 2; //   worker to main
+const FAILED = 3; //  worker to main: text
+const DEAD = 4; //    worker to main: text
+
+// What the loop of a thread asks of Rust, as `resident.rs` numbers it.
+const ENTER = 0;
+const OVERDUE = 1;
+const RESOLVED = 2;
+const REJECTED = 3;
 
 // Phases of a start, as `status.rs` numbers them. The worker steps through them in shared memory, so that a time-out can say
 // how far it came even if it never answers; a worker that was given up meanwhile finds another phase there, and stops.
@@ -36,9 +44,8 @@ export function weblane_create_worker(url, name, on_message, on_error) {
       ? new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name })
       : new Worker(new URL(url, globalThis.location?.href), options);
   worker.onmessage = ({ data }) => {
-    if (!Array.isArray(data) || data[0] !== TAG) return;
-    if (data[1] === MESSAGE) on_message(MESSAGE, data[2], data[3], data[4]);
-    else on_message(data[1], 0, 0, data[2]);
+    if (Array.isArray(data)) on_message(MESSAGE, data[0], data[1]);
+    else if (data && TAG in Object(data)) on_message(data[TAG], 0, data.value);
   };
   // A message that could not be rebuilt on this side has no contents left, only the fact.
   worker.onmessageerror = () => on_error(true, 'a message could not be deserialised');
@@ -57,58 +64,146 @@ export function weblane_script_url(url) {
 }
 
 /// Sends the first message. `ports[i]` leads to thread `i`, or is undefined.
-export function weblane_start_worker(worker, url, module, memory, id, phase, stack, ports) {
-  const settings = { url, module, memory, id, phase, stack, ports };
-  worker.postMessage([TAG, START, settings], ports.filter((port) => port !== undefined));
+export function weblane_start_worker(worker, url, module, memory, id, phase, stack, ports, lock) {
+  const settings = { url, module, memory, id, phase, stack, ports, lock };
+  worker.postMessage({ [TAG]: START, value: settings }, ports.filter((port) => port !== undefined));
 }
 
 /// Posts one closure with its payload. Throws what `postMessage` throws; then nothing was sent.
-export function weblane_post(target, key, sender, payload, transfer) {
-  if (transfer === undefined) target.postMessage([TAG, MESSAGE, key, sender, payload]);
-  else target.postMessage([TAG, MESSAGE, key, sender, payload], transfer);
+export function weblane_post(target, key, payload, transfer) {
+  if (transfer !== undefined) target.postMessage([key, payload], transfer);
+  else target.postMessage(payload === undefined ? [key] : [key, payload]);
 }
 
 /// A channel from a thread to itself: returns the end to post to.
 export function weblane_loopback(on_message) {
   const { port1, port2 } = new MessageChannel();
-  port2.onmessage = ({ data }) => on_message(MESSAGE, data[2], data[3], data[4]);
+  port2.onmessage = ({ data }) => on_message(MESSAGE, data[0], data[1]);
   return port1;
 }
 
-/// Makes the function by which a worker asks to be called once in a macrotask of its own, after what is queued already.
+/// What a worker's loop needs of its event loop. Everything that it calls back is one function of Rust's, `rust(what, key, value)`;
+/// an exception out of it has crossed wasm frames: the worker is dead, and `die` says so.
 ///
-/// No single primitive is right everywhere: a port message stalls in WebKit while the page's main thread is busy, a timer costs
-/// 4 ms, and the faster ones starve messages in Firefox or Chromium. So a port message and a timer race; the first one
-/// calls, and the generation number tells the second that it is late.
-///
-/// An exception out of `enter` has crossed wasm frames: the worker is dead, and `die` says so.
-export function weblane_entry(enter, die) {
+/// `word` is the address of the thread's call word, on which nobody ever blocks.
+export function weblane_loop(rust, die, memory, address) {
+  const word = new Int32Array(memory.buffer, address, 1);
   const { port1, port2 } = new MessageChannel();
   let generation = 0;
-  let wanted = false;
-  const fire = (asked) => {
-    if (!wanted || asked !== generation) return;
-    wanted = false;
+  let wanted = false; // a re-entry is asked for
+  let timer = false; //  one timer at a time is enough, whoever asked for it
+  let resting = false; // out with nothing to do, until the call word moves on from `rested`
+  let rested = 0;
+  let armed; //          the value of the word at which an asynchronous waiter stands: it cannot be cancelled, so there is one for a value
+  let polling = false;
+
+  const call = (what, key, value) => {
     if (die.dead) return;
     try {
-      enter();
+      rust(what, key, value);
     } catch (error) {
       die(error);
     }
   };
-  port2.onmessage = ({ data }) => fire(data);
-  return () => {
+  const enter = (asked) => {
+    if (!wanted || asked !== generation) return;
+    wanted = false;
+    resting = false;
+    call(ENTER, 0);
+  };
+  port2.onmessage = ({ data }) => enter(data);
+
+  /// Calls Rust once in a macrotask of its own, after what is queued already. Asking twice is asking once.
+  ///
+  /// No single primitive is right everywhere: a port message stalls in WebKit while the page's main thread is busy, a timer costs
+  /// 4 ms, and the faster ones starve messages in Firefox or Chromium. So a port message and a timer race; the first one
+  /// calls, and the generation number tells the second that it is late.
+  const request = () => {
     if (wanted) return;
     wanted = true;
     generation += 1;
     port1.postMessage(generation);
-    setTimeout(fire, 0, generation);
+    if (timer) return;
+    timer = true;
+    setTimeout(() => {
+      timer = false;
+      enter(generation);
+    }, 0);
+  };
+
+  const called = () => {
+    if (resting && Atomics.load(word, 0) !== rested) {
+      resting = false;
+      request();
+    }
+  };
+  // Where there is no asynchronous wait, or one that forgets its waiters, the word is looked at now and then.
+  const poll = () => {
+    polling = false;
+    called();
+    watch();
+  };
+  const watch = () => {
+    if (polling || !resting) return;
+    polling = true;
+    setTimeout(poll, Atomics.waitAsync ? 100 : 4);
+  };
+
+  return {
+    request,
+    /// Nothing to do while the call word is `seen`.
+    rest(seen) {
+      resting = true;
+      rested = seen;
+      if (Atomics.waitAsync && armed !== seen) {
+        const { async, value } = Atomics.waitAsync(word, 0, seen);
+        if (!async) return called();
+        armed = seen;
+        value.then(() => {
+          if (armed === seen) armed = undefined;
+          called();
+        });
+      }
+      watch();
+    },
+    /// Asks Rust in so many milliseconds whether messages that were counted have come.
+    overdue(milliseconds) {
+      setTimeout(call, milliseconds, OVERDUE, 0);
+    },
+    settled(promise, key) {
+      promise.then(
+        (value) => call(RESOLVED, key, value),
+        (error) => call(REJECTED, key, error),
+      );
+    },
   };
 }
 
 /// Calls `fire` after so many milliseconds.
 export function weblane_after(milliseconds, fire) {
   setTimeout(fire, milliseconds);
+}
+
+/// Calls `gone` when the holder of this lock is: it has ended, or was terminated. False where the browser has no locks.
+export function weblane_watch(lock, gone) {
+  if (!navigator.locks) return false;
+  navigator.locks.request(lock, () => gone()).catch(() => {});
+  return true;
+}
+
+/// Milliseconds, with a fraction.
+export function weblane_now() {
+  return performance.now();
+}
+
+/// Shows the time from `start` until now in the browser's profiler.
+export function weblane_measure(name, start) {
+  performance.measure(name, { start });
+}
+
+/// A name that no other instance of this library has, on this page or another of its origin.
+export function weblane_instance() {
+  return Array.from(crypto.getRandomValues(new Uint32Array(3)), (number) => number.toString(36)).join('');
 }
 
 /// What a start needs of this page. `isolated` is undefined where the browser does not know the notion.
@@ -124,41 +219,75 @@ export function weblane_environment() {
 
 // ------------------------------------------------------------------------------------------------------ as a worker's script
 
+/// Takes a lock and keeps it for this worker's life. Resolves when it is held, or cannot be.
+///
+/// The lock's own promise never settles. Nobody may block inside the callback (WebKit hangs the page when such a worker is
+/// terminated), so the caller goes on in a task of its own.
+const live = (lock) =>
+  new Promise((held) => {
+    if (!navigator.locks) return held();
+    const forever = () => {
+      setTimeout(held, 0);
+      return new Promise(() => {});
+    };
+    navigator.locks.request(lock, forever).catch(held);
+  });
+
 function serve() {
   let glue; // set when wasm is up
   let phase; // Int32Array over the word in shared memory that tells how far this worker is
+  let terminated; // where panics unwind: the glue's flag that a trap ends the whole module with, for all threads
   const early = []; // messages that came before
 
-  const deliver = ({ data }) => {
-    if (!Array.isArray(data) || data[0] !== TAG || data[1] !== MESSAGE) return;
+  // Where panics unwind, one thread's trap makes every other thread's next call throw this before it enters wasm. Nothing is wrong
+  // with those threads: the flag is taken back, and the call made again (race 50).
+  const enter = (run) => {
     try {
-      glue.__weblane_deliver(data[2], data[3], data[4]);
+      run();
     } catch (error) {
-      // An exception that crossed wasm frames left the Rust stack as it was: nothing in this instance may run again.
-      die(error);
+      if (terminated === undefined || die.dead || error?.message !== 'Module terminated') return die(error);
+      Atomics.store(terminated, 0, 0);
+      enter(run);
     }
   };
+  const deliver = (from) => ({ data }) => {
+    if (!Array.isArray(data) || die.dead) return;
+    // An exception that crossed wasm frames left the Rust stack as it was: nothing in this instance may run again.
+    enter(() => glue.__weblane_deliver(data[0], from, data[1]));
+  };
   // `from` is the sender whose message is lost: within one channel messages arrive in order, so it is his oldest.
-  const lose = (from) => () => glue?.__weblane_message_error(from);
+  const lose = (from) => () => {
+    if (glue !== undefined && !die.dead) enter(() => glue.__weblane_message_error(from));
+  };
   const die = (error) => {
     if (die.dead) return;
     die.dead = true;
-    glue = { __weblane_deliver() {}, __weblane_message_error() {} };
+    if (terminated !== undefined) Atomics.store(terminated, 0, 0);
     Atomics.store(phase, 0, PHASE_DEAD);
-    self.postMessage([TAG, DEAD, text(error)]);
+    self.postMessage({ [TAG]: DEAD, value: text(error) });
+    // Its timers and promises would run code over a stack that was never unwound.
+    self.close();
+  };
+  // A trap in a callback that the browser calls directly: a timer, a promise, an animation frame.
+  const stray = (error) => {
+    if (glue !== undefined && error instanceof WebAssembly.RuntimeError) die(error);
   };
 
   const start = async (settings) => {
-    const { url, module, memory, id, stack, ports } = settings;
+    const { url, module, memory, id, stack, ports, lock } = settings;
     phase = new Int32Array(memory.buffer, settings.phase, 1);
     const step = (from, to) => {
       if (Atomics.compareExchange(phase, 0, from, to) !== from) throw new Error('given up before it was up');
     };
     try {
       step(CREATED, SCRIPT_RAN);
+      const alive = live(lock);
       const loaded = await import(/* webpackIgnore: true */ /* @vite-ignore */ url);
+      await alive;
       step(SCRIPT_RAN, GLUE_LOADED);
-      loaded.initSync({ module, memory, thread_stack_size: stack });
+      const wasm = loaded.initSync({ module, memory, thread_stack_size: stack });
+      const flag = wasm.__instance_terminated;
+      if (flag !== undefined) terminated = new Int32Array(memory.buffer, flag.value, 1);
       step(GLUE_LOADED, INSTANTIATED);
       const loop = new MessageChannel();
       const links = ports.slice();
@@ -166,25 +295,28 @@ function serve() {
       links[id] = loop.port1;
       loaded.__weblane_start(id, links, die);
       glue = loaded;
+      self.addEventListener('error', (event) => stray(event.error));
+      self.addEventListener('unhandledrejection', (event) => stray(event.reason));
       // Setting `onmessage` opens a port: what was sent before has waited in it.
-      loop.port2.onmessage = deliver;
+      loop.port2.onmessage = deliver(id);
       ports.forEach((port, from) => {
         if (port === undefined) return;
-        port.onmessage = deliver;
+        port.onmessage = deliver(from);
         port.onmessageerror = lose(from);
       });
-      self.postMessage([TAG, READY]);
-      for (const event of early.splice(0)) deliver(event);
+      self.postMessage({ [TAG]: READY });
+      for (const event of early.splice(0)) deliver(0)(event);
     } catch (error) {
-      self.postMessage([TAG, FAILED, text(error)]);
+      self.postMessage({ [TAG]: FAILED, value: text(error) });
     }
   };
 
+  const from_main = deliver(0);
   self.onmessage = (event) => {
     const { data } = event;
-    if (Array.isArray(data) && data[0] === TAG && data[1] === START) start(data[2]);
-    else if (glue === undefined) early.push(event);
-    else deliver(event);
+    if (glue !== undefined) from_main(event);
+    else if (data && data[TAG] === START) start(data.value);
+    else early.push(event);
   };
   self.onmessageerror = lose(0);
 }

@@ -9,8 +9,10 @@ pub(crate) const READY: u32 = 2;
 pub(crate) const FAILED: u32 = 3;
 pub(crate) const DEAD: u32 = 4;
 
-/// Handler of `(kind, key, sender, value)`.
-pub(crate) type OnMessage = Closure<dyn FnMut(u32, f64, u32, JsValue)>;
+/// Handler of `(kind, key, value)`.
+pub(crate) type OnMessage = Closure<dyn FnMut(u32, f64, JsValue)>;
+/// Handler of `(what, key, value)`, see `resident`.
+pub(crate) type OnLoop = Closure<dyn Fn(u32, u32, JsValue)>;
 /// Handler of `(is_message_error, text)`.
 pub(crate) type OnError = Closure<dyn FnMut(bool, String)>;
 
@@ -38,24 +40,51 @@ extern "C" {
         phase: usize,
         stack: Option<u32>,
         ports: &Array,
+        lock: &str,
     ) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn weblane_post(
         target: &JsValue,
         key: f64,
-        sender: u32,
         payload: &JsValue,
         transfer: Option<&Array>,
     ) -> Result<(), JsValue>;
 
     pub(crate) fn weblane_loopback(on_message: &OnMessage) -> JsValue;
 
-    pub(crate) fn weblane_entry(enter: &Closure<dyn FnMut()>, die: &JsValue) -> js_sys::Function;
+    pub(crate) fn weblane_loop(rust: &OnLoop, die: &JsValue, memory: &JsValue, address: usize) -> Loop;
+
+    pub(crate) fn weblane_watch(lock: &str, gone: &Closure<dyn FnMut()>) -> bool;
+
+    pub(crate) fn weblane_instance() -> String;
+
+    pub(crate) fn weblane_now() -> f64;
+
+    #[cfg(feature = "user-timing")]
+    pub(crate) fn weblane_measure(name: &str, start: f64);
 
     pub(crate) fn weblane_after(milliseconds: f64, fire: &Closure<dyn FnMut()>);
 
     pub(crate) fn weblane_environment() -> Array;
+}
+
+#[wasm_bindgen]
+extern "C" {
+    /// What `weblane_loop` returns.
+    pub(crate) type Loop;
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn request(this: &Loop);
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn rest(this: &Loop, seen: i32);
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn overdue(this: &Loop, milliseconds: u32);
+
+    #[wasm_bindgen(method)]
+    pub(crate) fn settled(this: &Loop, promise: &JsValue, key: u32);
 }
 
 #[wasm_bindgen]

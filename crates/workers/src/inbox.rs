@@ -72,6 +72,11 @@ impl Inbox {
         Inbox(SpinMutex::new(Table { slots: Vec::new(), free: Vec::new(), serial: 0 }))
     }
 
+    /// Begins the serial numbers somewhere else, so that strangers' numbers do not meet ours by chance.
+    pub(crate) fn seed(&self, serial: u32) {
+        self.0.lock().serial = serial;
+    }
+
     /// Stores a closure; `None` gives it back when two million are under way to this thread already.
     pub(crate) fn put(&self, sender: ThreadId, action: Action) -> Result<Key, Action> {
         let mut table = self.0.lock();

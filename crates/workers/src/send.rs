@@ -16,7 +16,7 @@ use wasm_bindgen::JsValue;
 use crate::error::{SendError, SendErrorReason};
 use crate::inbox::Key;
 use crate::threads::{Thread, current, manager, thread};
-use crate::{Message, ThreadId, glue, growth, resident};
+use crate::{Message, ThreadId, death, glue, growth, resident};
 
 thread_local! {
     /// What to post to, by thread: a `Worker`, a `MessagePort`, or the worker's own global scope for the main thread.
@@ -63,6 +63,9 @@ pub fn send(target: ThreadId, message: Message) -> Result<(), SendError> {
     if let Some(lost) = lost(target, receiver) {
         return refuse(lost, message);
     }
+    let Some(lane) = thread(sender).map(|sender| &sender.lanes[target.slot()]) else {
+        return refuse(SendErrorReason::UnknownSender, message);
+    };
     let Message { action, payload, transfer } = message;
     let key = match receiver.inbox.put(sender, action) {
         Ok(key) => key,
@@ -71,8 +74,10 @@ pub fn send(target: ThreadId, message: Message) -> Result<(), SendError> {
         }
     };
     growth::publish();
+    // From here to `done` a death of this thread leaves its lane odd, and the receiver settles that.
+    let before = lane.begin();
     let posted = LINKS.with_borrow(|links| match links.get(target.slot()) {
-        Some(link) => glue::weblane_post(link, key.to_js(), sender.index(), &payload, transfer.as_ref()),
+        Some(link) => glue::weblane_post(link, key.to_js(), &payload, transfer.as_ref()),
         None => Err(JsValue::from_str("this thread has no channel yet")),
     });
     let failure = match posted {
@@ -81,9 +86,11 @@ pub fn send(target: ThreadId, message: Message) -> Result<(), SendError> {
             if !target.is_main() {
                 receiver.word.message_posted();
             }
+            lane.done(before);
             lost(target, receiver)
         }
         Err(error) => {
+            lane.undo(before);
             let (name, message) = glue::describe(&error);
             Some(SendErrorReason::Payload { name, message })
         }
@@ -106,13 +113,15 @@ fn lost(id: ThreadId, thread: &Thread) -> Option<SendErrorReason> {
 /// Runs the closure of an arrived message on the calling thread, `me`.
 pub(crate) fn deliver(me: ThreadId, key: f64, sender: u32, payload: JsValue) {
     let Some(receiver) = thread(me) else { return };
-    // Dropped last, also when the closure unwinds: the count must go down by one for every message that arrived.
-    let _finish = Finish { me, receiver };
+    resident::message_came();
     growth::adopt();
     let Some(action) = receiver.inbox.take(Key::from_js(key)) else {
-        // Not ours, or taken back by its sender.
+        // Not ours: anybody may post anything, and only what a closure waits for was counted. (Or taken back by its sender, who has seen
+        // that we are lost.)
         return;
     };
+    // Dropped last, also when the closure unwinds: the count must go down by one for every message that arrived.
+    let _finish = Finish { receiver, sender: ThreadId::from_index(sender), counts: !me.is_main() };
     let run = || action(ThreadId::from_index(sender), payload);
     // Where panics unwind, one ends here: the hook has reported it, and the thread goes on. Where they abort, it is a trap.
     // Unwind safety: the closure is gone afterwards, with all it had captured.
@@ -122,25 +131,30 @@ pub(crate) fn deliver(me: ThreadId, key: f64, sender: u32, payload: JsValue) {
 /// Settles a message that arrived without its contents: its closure is dropped, which tells whoever waits for it.
 pub(crate) fn deliver_nothing(me: ThreadId, sender: u32) {
     let Some(receiver) = thread(me) else { return };
-    let _finish = Finish { me, receiver };
+    resident::message_came();
     let sender = ThreadId::from_index(sender);
-    drop(receiver.inbox.take_oldest_of(sender));
+    let Some(action) = receiver.inbox.take_oldest_of(sender) else {
+        // A stranger's message: nobody has counted it.
+        return;
+    };
+    let _finish = Finish { receiver, sender, counts: !me.is_main() };
     web_sys::console::error_1(
         &format!("weblane: a message from {sender} to {me} was lost: the browser could not deserialise its payload")
             .into(),
     );
+    drop(action);
 }
 
 struct Finish {
-    me: ThreadId,
     receiver: &'static Thread,
+    sender: ThreadId,
+    counts: bool,
 }
 
 impl Drop for Finish {
     fn drop(&mut self) {
-        // Only the last message asks for the re-entry: JS has priority.
-        if !self.me.is_main() && self.receiver.word.message_done() <= 0 {
-            resident::request_entry();
+        if self.counts {
+            death::handled(self.receiver, self.sender);
         }
     }
 }

@@ -22,11 +22,12 @@ use js_sys::Array;
 use wasm_bindgen::prelude::*;
 use web_sys::MessageChannel;
 
+use crate::death::{self, bury, lock_name};
 use crate::error::{InitError, StartCause, StartError};
 use crate::glue::{self, OnError, OnMessage};
 use crate::status::Status;
 use crate::threads::{self, Manager, Name, become_worker, is_main_thread, manager, set_manager, thread_to_be};
-use crate::{Options, ThreadId, resident, send};
+use crate::{Options, ThreadId, last_words, resident, send};
 
 /// What the page is, as far as a start cares.
 pub(crate) struct Environment {
@@ -144,14 +145,19 @@ pub fn init(options: Options) -> Result<Vec<ThreadId>, InitError> {
         }
     };
 
-    let loopback = OnMessage::new(|_, key, sender, payload| send::deliver(ThreadId::MAIN, key, sender, payload));
+    let loopback = OnMessage::new(|_, key, payload| send::deliver(ThreadId::MAIN, key, 0, payload));
     let mut links = Vec::with_capacity(count + 1);
     links.push(glue::weblane_loopback(&loopback));
     loopback.forget();
     links.extend(workers.iter().cloned());
     send::set_links(links);
     // Before the first message to any worker: what they read at their start must be there.
-    set_manager(Manager { names, on_init: options.on_init });
+    set_manager(Manager { names, on_init: options.on_init, instance: glue::weblane_instance() });
+    last_words::install_hook();
+    for id in ids.iter().copied().chain([ThreadId::MAIN]) {
+        // Below 2^32 as it is a fraction of it.
+        thread_to_be(id).inbox.seed((js_sys::Math::random() * 4_294_967_296.0) as u32);
+    }
     STARTING.set(Some(Starting {
         up: alloc::vec![false; count],
         _workers: workers.clone(),
@@ -163,9 +169,17 @@ pub fn init(options: Options) -> Result<Vec<ThreadId>, InitError> {
     let (module, memory) = (wasm_bindgen::module(), wasm_bindgen::memory());
     for ((id, worker), ports) in ids.iter().zip(&workers).zip(&meshed) {
         let (phase, stack) = (thread_to_be(*id).status.address(), options.stack_size);
-        if let Err(error) =
-            glue::weblane_start_worker(worker, &glue_url, &module, &memory, id.index(), phase, stack, ports)
-        {
+        if let Err(error) = glue::weblane_start_worker(
+            worker,
+            &glue_url,
+            &module,
+            &memory,
+            id.index(),
+            phase,
+            stack,
+            ports,
+            &lock_name(*id),
+        ) {
             let (name, message) = glue::describe(&error);
             fail(*id, StartCause::Threw { message: format!("{name}: {message}") });
         }
@@ -198,8 +212,8 @@ fn name_of(prefix: &str, id: ThreadId) -> Name {
 }
 
 fn create_worker(id: ThreadId, url: Option<&str>, name: &str) -> Result<JsValue, JsValue> {
-    let on_message = OnMessage::new(move |kind, key, sender, value: JsValue| match kind {
-        glue::MESSAGE => send::deliver(ThreadId::MAIN, key, sender, value),
+    let on_message = OnMessage::new(move |kind, key, value: JsValue| match kind {
+        glue::MESSAGE => send::deliver(ThreadId::MAIN, key, id.index(), value),
         glue::READY => report(id),
         glue::FAILED => fail(id, StartCause::Threw { message: value.as_string().unwrap_or_default() }),
         glue::DEAD => bury(id, &value.as_string().unwrap_or_default()),
@@ -241,6 +255,7 @@ fn script_url() -> String {
 }
 
 fn report(id: ThreadId) {
+    death::watch(id);
     settle(|starting| starting.up[id.slot() - 1] = true);
 }
 
@@ -275,14 +290,6 @@ fn fail(id: ThreadId, cause: StartCause) {
     settle(|starting| {
         starting.failure.get_or_insert(StartError { thread: id, reached, cause });
     });
-}
-
-/// A worker that trapped handles nothing any more.
-fn bury(id: ThreadId, text: &str) {
-    let thread = thread_to_be(id);
-    thread.status.bury();
-    drop(thread.inbox.clear());
-    web_sys::console::error_1(&format!("weblane: {id} has died ({text}); what it was running is lost").into());
 }
 
 fn time_is_up(after: Duration) {
@@ -338,7 +345,7 @@ pub fn __weblane_start(id: u32, links: Vec<JsValue>, die: &JsValue) -> Result<()
     let id = ThreadId::from_index(id);
     become_worker(id);
     send::set_links(links);
-    resident::prepare(die);
+    resident::prepare(id, die);
     // `init` sets the manager before it posts the message that brought us here.
     let manager = manager().ok_or_else(|| JsError::new("the manager is not set"))?;
     if let Some(on_init) = &manager.on_init {

@@ -7,7 +7,10 @@ use std::thread_local;
 use spin::Once;
 use weblane_sync::ThreadWord;
 
+use crate::death::{Buried, Lane};
+use crate::hold::CallWord;
 use crate::inbox::Inbox;
+use crate::last_words::LastWords;
 use crate::options::OnInit;
 use crate::status::{Status, StatusWord};
 use crate::{MAX_THREADS, MAX_WORKERS, ThreadId};
@@ -21,10 +24,25 @@ pub(crate) struct Thread {
     pub(crate) inbox: Inbox,
     /// Whether a loop lives on this thread, or is about to.
     pub(crate) reserved: AtomicBool,
+    /// By which it is called while it rests in its event loop.
+    pub(crate) call: CallWord,
+    /// What it has posted, by receiver.
+    pub(crate) lanes: [Lane; MAX_THREADS],
+    pub(crate) last_words: LastWords,
+    pub(crate) buried: Buried,
 }
 
 static THREADS: [Thread; MAX_THREADS] = [const {
-    Thread { word: ThreadWord::new(), status: StatusWord::new(), inbox: Inbox::new(), reserved: AtomicBool::new(false) }
+    Thread {
+        word: ThreadWord::new(),
+        status: StatusWord::new(),
+        inbox: Inbox::new(),
+        reserved: AtomicBool::new(false),
+        call: CallWord::new(),
+        lanes: [const { Lane::new() }; MAX_THREADS],
+        last_words: LastWords::new(),
+        buried: Buried::new(),
+    }
 }; MAX_THREADS];
 
 pub(crate) type Name = heapless::String<48>;
@@ -33,6 +51,8 @@ pub(crate) type Name = heapless::String<48>;
 pub(crate) struct Manager {
     pub(crate) names: heapless::Vec<Name, MAX_WORKERS>,
     pub(crate) on_init: Option<OnInit>,
+    /// What tells this instance of the library from others (race 51).
+    pub(crate) instance: alloc::string::String,
 }
 
 impl Manager {

@@ -1,18 +1,15 @@
-//! wasm without atomics: there is one thread, which nobody could wake.
+//! wasm without atomics: there is one thread, which nobody could wake, so it never may wait.
 
 use core::time::Duration;
 
-use core::sync::atomic::Ordering;
-
 use crate::{AtomicU32, Wait};
 
-/// Only reached when a hook claims that this thread may block. Sleeping would be for ever, so it returns at once.
-pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Wait {
-    match (word.load(Ordering::Relaxed) == expected, timeout) {
-        (false, _) => Wait::Mismatch,
-        (true, Some(_)) => Wait::TimedOut,
-        (true, None) => Wait::Woken,
-    }
+/// Makes `can_block` false, and so every wait an error.
+pub(crate) const CAN_SLEEP: bool = false;
+
+/// Never reached; if it were, a return at once is right, and sleeping would be for ever.
+pub(crate) fn wait(_word: &AtomicU32, _expected: u32, _timeout: Option<Duration>) -> Wait {
+    Wait::Woken
 }
 
 pub(crate) fn notify(_word: &AtomicU32, _count: u32) -> u32 {

@@ -6,6 +6,8 @@ use core::time::Duration;
 
 use crate::{AtomicU32, Wait};
 
+pub(crate) const CAN_SLEEP: bool = true;
+
 const TURNS: u32 = 1000;
 
 pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Wait {

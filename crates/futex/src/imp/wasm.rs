@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use crate::{AtomicU32, Wait};
 
+pub(crate) const CAN_SLEEP: bool = true;
+
 pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) -> Wait {
     // Nanoseconds; negative is for ever. More than 292 years are as good as that.
     let nanoseconds = timeout.map_or(-1, |timeout| i64::try_from(timeout.as_nanos()).unwrap_or(-1));

@@ -71,7 +71,9 @@ pub(super) fn pool_that_forks(workers: usize) -> Pool {
 }
 
 fn pool_of(workers: usize, lane: impl Fn() -> Lane) -> Pool {
-    Arc::new(Core::new(ModelHost { threads: (0..workers).map(|_| (ThreadWord::new(), lane())).collect() }))
+    let host = ModelHost { threads: (0..workers).map(|_| (ThreadWord::new(), lane())).collect() };
+    // See `injector::coarse`.
+    Arc::new(if workers == 1 { Core::new(host) } else { Core::coarse(host) })
 }
 
 /// A worker thread with its event loop: comes back to the loop when the messages are handled. Returns how many it handled.
@@ -150,7 +152,7 @@ fn park_vs_push() {
         let (count, task) = counter();
         let worker = start(&pool, 0);
         pool.submit(task());
-        pool.close();
+        pool.close(false);
         worker.join().unwrap();
         assert_eq!(count.load(Ordering::Relaxed), 1);
     });
@@ -165,7 +167,7 @@ fn park_vs_push_then_wait() {
         let worker = start(&pool, 0);
         let (queued, waiting) = JobRef::new::<ModelHost, _, _>(|| 7);
         let queued = QueuedJob::new(queued);
-        pool.submit(Task::new(move || queued.run()));
+        pool.submit(Task::new(move || queued.run(0)));
         // The waiter must not claim the task himself here, so he sleeps on the word without trying.
         let header = waiting.header();
         while !header.state().done() {
@@ -174,7 +176,7 @@ fn park_vs_push_then_wait() {
             }
         }
         drop(waiting);
-        pool.close();
+        pool.close(false);
         worker.join().unwrap();
     });
 }
@@ -186,7 +188,7 @@ fn park_vs_js() {
         let pool = pool(1);
         let worker = start(&pool, 0);
         pool.host().word(0).message_posted();
-        pool.close();
+        pool.close(false);
         let handled = worker.join().unwrap();
         // STOP may have ended the loop first; then the event loop itself delivers the message.
         assert!(handled <= 1);
@@ -205,7 +207,7 @@ fn js_and_push_together() {
         pool.host().word(0).message_posted();
         pool.submit(task());
         wait_for(&count, 1);
-        pool.close();
+        pool.close(false);
         for worker in workers {
             worker.join().unwrap();
         }
@@ -230,7 +232,10 @@ fn claimed_then_leaves() {
         wait_for(&count, 1);
         pool.submit(task());
         wait_for(&count, 2);
-        pool.close();
+        pool.close(false);
+        // Back from the event loop; the last one to sleep ends the pool.
+        pool.host().word(0).message_done();
+        assert_eq!(pool.run(0), Leave::Stop);
         other.join().unwrap();
     });
 }
@@ -247,7 +252,7 @@ fn last_searcher_chains() {
             let (core, inner) = (Arc::clone(&pool), Arc::clone(&count));
             pool.submit(Task::new(move || {
                 wait_for(&inner, 1);
-                core.close();
+                core.close(false);
             }));
             pool.submit(task());
         });
@@ -272,7 +277,7 @@ fn leave_with_token() {
         pool.host().word(0).message_posted();
         wait_for(&count, 1);
         submitter.join().unwrap();
-        pool.close();
+        pool.close(false);
         worker.join().unwrap();
         assert_eq!(count.load(Ordering::Relaxed), 1);
     });
@@ -302,7 +307,7 @@ fn chain_of_two() {
         };
         pool.submit(first);
         wait_for(&flag, 1);
-        pool.close();
+        pool.close(false);
         for worker in workers {
             worker.join().unwrap();
         }
@@ -325,11 +330,11 @@ fn join_claim_vs_pop() {
             }
         });
         let queued = QueuedJob::new(queued);
-        pool.submit(Task::new(move || queued.run()));
+        pool.submit(Task::new(move || queued.run(0)));
         let mut handle = Handle::<Box<i32>, ModelHost>::new(waiting);
-        assert!(matches!(handle.join(), Ok(value) if *value == 11));
-        assert!(matches!(handle.join(), Err(JoinError::Taken)));
-        pool.close();
+        assert!(matches!(handle.join(None), Some(Ok(value)) if *value == 11));
+        assert!(matches!(handle.join(None), Some(Err(JoinError::Taken))));
+        pool.close(false);
         worker.join().unwrap();
         assert_eq!(runs.load(Ordering::Relaxed), 1);
     });
@@ -340,7 +345,7 @@ fn join_claim_vs_pop() {
 fn future_vs_completion() {
     model(|| {
         let (queued, waiting) = JobRef::new::<ModelHost, _, _>(|| Box::new(3));
-        let runner = thread::spawn(move || queued.run_if_queued());
+        let runner = thread::spawn(move || queued.run_if_queued(0));
         let value = loom::future::block_on(Handle::<Box<i32>, ModelHost>::new(waiting));
         assert!(matches!(value, Ok(value) if *value == 3));
         runner.join().unwrap();
@@ -356,7 +361,7 @@ fn dropped_handle_vs_completion() {
             let value = Arc::clone(&value);
             move || value
         });
-        let runner = thread::spawn(move || queued.run_if_queued());
+        let runner = thread::spawn(move || queued.run_if_queued(0));
         drop(Handle::<Arc<()>, ModelHost>::new(waiting));
         runner.join().unwrap();
         assert_eq!(Arc::strong_count(&value), 1);
@@ -373,7 +378,7 @@ fn cancelled_vs_join() {
             drop(queued);
         });
         let mut handle = Handle::<Box<i32>, ModelHost>::new(waiting);
-        match handle.join() {
+        match handle.join(None).expect("no time-out") {
             Ok(value) => assert_eq!(*value, 5, "the handle claimed it first"),
             Err(error) => assert!(matches!(error, JoinError::Cancelled)),
         }
@@ -390,7 +395,7 @@ fn close_while_out() {
         pool.host().word(0).message_posted();
         let worker = start(&pool, 0);
         pool.submit(task());
-        pool.close();
+        pool.close(false);
         assert_eq!(worker.join().unwrap(), 1);
         assert_eq!(count.load(Ordering::Relaxed), 1);
     });

@@ -8,11 +8,11 @@ use std::vec::Vec;
 
 use weblane_sync::ThreadWord;
 
-use crate::ThreadPool;
 use crate::host::{Host, RING};
 use crate::native::NativeHost;
 use crate::scheduler::{Core, Leave};
 use crate::task::Task;
+use crate::{JoinError, ThreadPool};
 
 /// A pool without threads: the test is every worker.
 fn bare(workers: usize) -> Core<NativeHost> {
@@ -37,7 +37,7 @@ fn a_closed_pool_runs_what_is_queued_and_stops() {
             count.fetch_add(1, Ordering::Relaxed);
         }));
     }
-    core.close();
+    core.close(false);
     assert_eq!(core.run(0), Leave::Stop);
     assert_eq!(count.load(Ordering::Relaxed), 1000);
 }
@@ -60,7 +60,7 @@ fn race_25_overflow_loses_nothing() {
         }
     };
     core.submit(Task::new(outer));
-    core.close();
+    core.close(false);
     assert_eq!(core.run(0), Leave::Stop);
     assert_eq!(count.load(Ordering::Relaxed), spawned);
 }
@@ -88,8 +88,10 @@ fn race_33_the_shared_queue_is_not_starved() {
             let at = turns.load(Ordering::Relaxed);
             // From another thread, so that it goes to the injector.
             thread::spawn(move || {
+                let closing = Arc::clone(&injector);
                 injector.submit(Task::new(move || {
                     stop.swap(1, Ordering::Relaxed);
+                    closing.close(false);
                 }))
             })
             .join()
@@ -98,7 +100,6 @@ fn race_33_the_shared_queue_is_not_starved() {
         }
     };
     core.submit(Task::new(starter));
-    core.close();
     assert_eq!(core.run(0), Leave::Stop);
     assert_eq!(stop.load(Ordering::Relaxed), 1);
     let turns = turns.load(Ordering::Relaxed);
@@ -127,7 +128,7 @@ fn messages_come_before_tasks() {
     // Race 6: a message that is handled before it is counted.
     assert_eq!(word.message_done(), -1);
     word.message_posted();
-    core.close();
+    core.close(false);
     assert_eq!(core.run(0), Leave::Stop);
     assert_eq!(count.load(Ordering::Relaxed), 10);
 }
@@ -277,4 +278,199 @@ fn numbers_of_threads_out_of_bounds_are_refused() {
         let error = ThreadPool::with_threads(threads).expect_err("refused");
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
     }
+}
+
+/// Race 18, where panics abort: jobs of a dead thread are completed in its place, once, and nobody else's.
+#[test]
+fn race_18_the_jobs_of_a_dead_thread_are_trapped() {
+    const DEAD: u32 = 65_000;
+    let (queued, waiting) = crate::job::JobRef::new::<NativeHost, _, _>(|| std::boxed::Box::new(1));
+    let (untouched, also_waiting) = crate::job::JobRef::new::<NativeHost, _, _>(|| 2);
+    assert!(queued.header().claim(DEAD), "the dead thread has it");
+    // SAFETY: no thread has this number.
+    let trapped = unsafe { crate::slab::trap_all(DEAD, "out of luck") };
+    assert_eq!(trapped, 1);
+    let mut handle = crate::handle::Handle::<std::boxed::Box<i32>, NativeHost>::new(waiting);
+    match handle.join(None) {
+        Some(Err(JoinError::Trapped(words))) => assert_eq!(words, "out of luck"),
+        other => panic!("{other:?}"),
+    }
+    let mut handle = crate::handle::Handle::<i32, NativeHost>::new(also_waiting);
+    untouched.run_if_queued(0);
+    assert_eq!(handle.join(None).expect("no time-out").expect("it ran"), 2);
+    // The closure of the trapped job went with its thread; its queue's reference goes now.
+    drop(queued);
+}
+
+/// Races 11, 14, M11: a worker dies between claiming a sleeper and calling it. Without the reaper's call to everybody the sleeper is listed
+/// as a searcher for ever, and nobody wakes anybody.
+#[test]
+fn race_14_a_waker_that_died_freezes_nobody() {
+    let core = Arc::new(bare(2));
+    let worker = {
+        let core = Arc::clone(&core);
+        thread::spawn(move || core.run(0))
+    };
+    wait_until("worker 0 sleeps", || core.sleeping_worker() == Some(0) && core.host().word(0).load().parked());
+    // Worker 1 claims it, and dies.
+    core.claim_and_die();
+    let ran = Arc::new(AtomicU32::new(0));
+    let inner = Arc::clone(&ran);
+    core.submit(Task::new(move || {
+        inner.fetch_add(1, Ordering::Relaxed);
+    }));
+    core.bury(1);
+    wait_until("the task has run", || ran.load(Ordering::Relaxed) == 1);
+    core.close(false);
+    assert_eq!(worker.join().expect("no panic"), Leave::Stop);
+    core.left(0);
+    assert!(core.ended().is_set());
+}
+
+/// Race 21: two tasks that wait for one another are told.
+#[test]
+fn race_21_a_circle_of_waiters_is_found() {
+    use std::sync::Mutex;
+
+    type Slot = Arc<Mutex<Option<crate::JoinHandle<bool>>>>;
+    let pool = ThreadPool::with_threads(2).expect("two threads");
+    let slots: [Slot; 2] = [Arc::default(), Arc::default()];
+    let started = Arc::new(AtomicU32::new(0));
+    let spawn = |other: &Slot| {
+        let (other, started) = (Arc::clone(other), Arc::clone(&started));
+        pool.spawn(move || {
+            started.fetch_add(1, Ordering::Relaxed);
+            wait_until("both run", || started.load(Ordering::Relaxed) == 2);
+            let mut handle = loop {
+                if let Some(handle) = other.lock().expect("no panic").take() {
+                    break handle;
+                }
+                thread::yield_now();
+            };
+            matches!(handle.join(), Err(JoinError::Deadlock))
+        })
+    };
+    let (first, second) = (spawn(&slots[1]), spawn(&slots[0]));
+    *slots[0].lock().expect("no panic") = Some(first);
+    *slots[1].lock().expect("no panic") = Some(second);
+    // Both end, because one of them at least is told; the other gets that one's value.
+    pool.shutdown(crate::Shutdown::Drain).wait().expect("this thread may block");
+}
+
+/// Races 28, 29: shutting down, with tasks that spawn tasks, from several threads that go on submitting: what was accepted runs, what was
+/// refused says so, and the numbers add up.
+#[test]
+fn race_28_what_was_accepted_runs_and_the_rest_is_told() {
+    for round in 0..50 {
+        let pool = ThreadPool::with_threads(3).expect("three threads");
+        let run = Arc::new(AtomicU64::new(0));
+        let submitters: Vec<_> = (0..3)
+            .map(|_| {
+                let (pool, run) = (pool.clone(), Arc::clone(&run));
+                thread::spawn(move || {
+                    let mut accepted = 0_u64;
+                    loop {
+                        let (inner, children) = (pool.clone(), Arc::clone(&run));
+                        let task = move || {
+                            let run = Arc::clone(&children);
+                            inner.spawn_detached(move || {
+                                run.fetch_add(1, Ordering::Relaxed);
+                            });
+                            children.fetch_add(1, Ordering::Relaxed);
+                        };
+                        match pool.try_spawn_detached(crate::Priority::Normal, task) {
+                            Ok(()) => accepted += 1,
+                            Err(crate::Closed) => return accepted,
+                        }
+                    }
+                })
+            })
+            .collect();
+        thread::sleep(Duration::from_micros(50 * round));
+        let end = pool.shutdown(crate::Shutdown::Drain);
+        let accepted: u64 = submitters.into_iter().map(|thread| thread.join().expect("no panic")).sum();
+        end.wait().expect("this thread may block");
+        assert_eq!(run.load(Ordering::Relaxed), 2 * accepted, "round {round}");
+        let metrics = pool.metrics();
+        assert_eq!(metrics.workers.iter().map(|worker| worker.run).sum::<u64>(), 2 * accepted);
+        assert!(matches!(pool.spawn(|| 1).join(), Err(JoinError::Closed)));
+    }
+}
+
+#[test]
+fn discarded_tasks_tell_their_handles_and_the_numbers_add_up() {
+    let pool = ThreadPool::with_threads(2).expect("two threads");
+    let gate = Arc::new(AtomicU32::new(0));
+    let blockers: Vec<_> = (0..2)
+        .map(|_| {
+            let gate = Arc::clone(&gate);
+            pool.spawn(move || wait_until("the gate opens", || gate.load(Ordering::Relaxed) == 1))
+        })
+        .collect();
+    wait_until("both run", || pool.metrics().queued.iter().sum::<usize>() == 0);
+    let handles: Vec<_> = (0..500).map(|i| pool.spawn(move || i)).collect();
+    let end = pool.shutdown(crate::Shutdown::Discard);
+    gate.store(1, Ordering::Relaxed);
+    end.wait().expect("this thread may block");
+    assert!(blockers.into_iter().all(|mut blocker| blocker.join().is_ok()), "what runs is left to its end");
+    let cancelled = handles
+        .into_iter()
+        .map(|mut handle| handle.join())
+        .filter(|result| matches!(result, Err(JoinError::Cancelled)))
+        .count();
+    let discarded: u64 = pool.metrics().workers.iter().map(|worker| worker.discarded).sum();
+    assert_eq!((cancelled, discarded), (500, 500));
+}
+
+#[test]
+fn cancelling_drops_what_is_queued_and_tells_what_runs() {
+    let pool = ThreadPool::with_threads(1).expect("one thread");
+    let (gate, held) = (Arc::new(AtomicU32::new(0)), Arc::new(()));
+    let inner = Arc::clone(&gate);
+    let mut running = pool.spawn_cancellable(crate::Priority::Normal, move |token| {
+        inner.store(1, Ordering::Relaxed);
+        wait_until("it is cancelled", || token.is_cancelled());
+        "early"
+    });
+    wait_until("it runs", || gate.load(Ordering::Relaxed) == 1);
+    let captured = Arc::clone(&held);
+    let mut queued = pool.spawn(move || Arc::strong_count(&captured));
+    assert!(queued.cancel(), "it was queued");
+    assert_eq!(Arc::strong_count(&held), 1, "its closure is dropped at once");
+    assert!(matches!(queued.join(), Err(JoinError::Cancelled)));
+    assert!(running.join_timeout(Duration::from_millis(5)).is_none());
+    assert!(!running.cancel(), "it runs");
+    assert_eq!(running.join().expect("it returned"), "early");
+}
+
+/// Race 54 and starvation: high ones first, background ones last, and neither level waits for ever.
+#[test]
+fn race_54_priorities_order_and_do_not_starve() {
+    use crate::Priority;
+    use std::sync::Mutex;
+
+    let core = bare(1);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let submit = |priority, name: char| {
+        let order = Arc::clone(&order);
+        let task = Task::new(move || order.lock().expect("no panic").push(name));
+        assert!(core.submit_at(priority, task).is_ok());
+    };
+    for _ in 0..5 {
+        submit(Priority::Background, 'b');
+        submit(Priority::Normal, 'n');
+        submit(Priority::High, 'h');
+    }
+    // Enough of both that the rare turns come.
+    for _ in 0..1500 {
+        submit(Priority::High, 'h');
+    }
+    core.close(false);
+    assert_eq!(core.run(0), Leave::Stop);
+    let order = order.lock().expect("no panic");
+    assert_eq!(order.len(), 1515);
+    assert_eq!(order[0], 'h');
+    let first = |name| order.iter().position(|other| *other == name).expect("it ran");
+    assert_eq!(first('n'), 60, "every 61st turn a normal one comes first");
+    assert_eq!(first('b'), 508, "every 509th turn a background one");
 }

@@ -1,6 +1,7 @@
 //! Web workers as the scheduler's surroundings.
 
 use core::cell::Cell;
+use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread_local;
 use std::vec::Vec;
@@ -8,8 +9,8 @@ use std::vec::Vec;
 use weblane_sync::ThreadWord;
 use weblane_workers::{MAX_THREADS, ThreadId, growth};
 
-use crate::front::WorkerStats;
 use crate::host::{Host, Lane, Payload, Seat};
+use crate::stats::Count;
 
 /// The host of this target.
 pub(crate) type Here = WebHost;
@@ -48,6 +49,10 @@ impl WebHost {
         };
         WebHost { places: threads.iter().filter_map(place).collect() }
     }
+
+    pub(crate) fn name(&self, worker: usize) -> ThreadName {
+        self.places[worker].id
+    }
 }
 
 impl Host for WebHost {
@@ -71,10 +76,31 @@ impl Host for WebHost {
         SEAT.replace(seat)
     }
 
+    fn runner() -> u32 {
+        // The main thread is 0: when it dies the page does.
+        weblane_workers::current().map_or(0, ThreadId::index)
+    }
+
+    fn worker_of(&self, runner: u32) -> Option<usize> {
+        self.places.iter().position(|place| place.id.index() == runner)
+    }
+
+    fn now() -> Duration {
+        Duration::from_micros((weblane_workers::timing::now() * 1000.0) as u64)
+    }
+
     fn catch<R>(run: impl FnOnce() -> R) -> Result<R, Payload> {
         // Where panics abort this is a plain call, and a panic is a trap. Unwind safety: the closure is consumed, and its panic
         // goes to whoever waits for it.
         catch_unwind(AssertUnwindSafe(run))
+    }
+
+    fn call(&self, worker: usize) {
+        weblane_workers::call(self.places[worker].id);
+    }
+
+    fn must_come_out() -> bool {
+        weblane_workers::holds() != 0
     }
 
     fn publish_memory() {
@@ -86,17 +112,29 @@ impl Host for WebHost {
     }
 }
 
-pub(crate) fn stats(host: &WebHost) -> Vec<WorkerStats> {
-    let read = |place: &Place| {
-        let (run, stolen, slept, js) = place.lane.counters.read();
-        WorkerStats { thread: place.id, run, stolen, slept, js }
-    };
-    host.places.iter().map(read).collect()
-}
-
 /// Counts a JS task on the calling worker.
 pub(crate) fn count_js() {
     if let Some(id) = weblane_workers::current() {
-        LANES[id.index() as usize].counters.count_js();
+        LANES[id.index() as usize].counters.count(Count::Js, 1);
     }
+}
+
+thread_local! {
+    /// The calling thread's word, looked up once.
+    static MINE: Cell<Option<&'static ThreadWord>> = const { Cell::new(None) };
+}
+
+/// Whether messages wait for the calling worker.
+pub(crate) fn js_pending() -> bool {
+    let word = MINE.get().or_else(|| {
+        let word = weblane_workers::current().filter(|id| !id.is_main()).and_then(weblane_workers::word);
+        MINE.set(word);
+        word
+    });
+    word.is_some_and(|word| word.load().messages() > 0)
+}
+
+/// Whether the calling worker is wanted in its event loop.
+pub(crate) fn should_yield() -> bool {
+    js_pending() || weblane_workers::holds() != 0
 }

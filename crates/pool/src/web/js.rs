@@ -1,42 +1,33 @@
-//! Tasks that carry a JS value, and their replies.
+//! Tasks that carry a JS value.
 //!
 //! A JS value belongs to the thread that made it, and moves between threads by `postMessage` only. So a JS task is one message
-//! to one worker, and its reply is one message back. A reply reaches nobody by blocking: the thread that waits must be in
-//! its event loop to receive it. That is why the handle is a future and has no `join`.
+//! to one worker, and its reply, if somebody waits for it, is one message back (`reply`). Many tasks for one worker can share a message.
 //!
-//! Steps:
-//!
-//! 1. The spawner opens a place for the reply in a table of its own thread, and sends the task with the place's number.
-//! 2. The worker leaves its loop, its event loop delivers the message, the task runs.
-//! 3. Its [`Answer`] sends the result back, unless the handle is gone. An answer that is dropped without a result, because the
-//!    task panicked, or was lost with its worker, sends that.
-//! 4. The reply fills the place and wakes whoever awaits the handle.
+//! A task returns a value, an error, or a promise. With a promise the task is not over when its closure returns, but its message is: it is counted
+//! down, and Rust tasks go on. Until the promise settles a hold keeps the worker in its event loop, or what the promise waits for would
+//! never come (race 45).
 
-use core::cell::RefCell;
 use core::fmt;
-use core::future::Future;
-use core::marker::PhantomData;
-use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, Ordering};
-use core::task::{Context, Poll, Waker};
+use std::borrow::Cow;
 use std::boxed::Box;
-use std::format;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::string::String;
 use std::sync::Arc;
-use std::thread_local;
 use std::vec::Vec;
 
-use js_sys::Array;
-use wasm_bindgen::JsValue;
-use weblane_workers::{Message, SendError, SendErrorReason, ThreadId, current, send};
+use js_sys::{Array, Promise};
+use wasm_bindgen::{JsCast, JsValue};
+use weblane_workers::{Message, SendError, SendErrorReason, ThreadId, hold, on_settled, send};
+
+use super::reply::{Answer, JsBatch, JsBroadcast, JsHandle, here, not_sent};
 
 /// What a JS task gives back: a value, and which parts of it move instead of being copied.
 ///
 /// A plain `JsValue` converts into one.
 #[derive(Debug)]
 pub struct JsReply {
-    value: JsValue,
-    transfer: Option<Array>,
+    pub(super) value: JsValue,
+    pub(super) transfer: Option<Array>,
 }
 
 impl JsReply {
@@ -89,17 +80,25 @@ pub struct JsTask {
     run: Run,
     payload: JsValue,
     transfer: Option<Array>,
+    name: Option<Cow<'static, str>>,
 }
 
 impl JsTask {
     /// A task that runs `run` with its payload (`undefined` without one). What it returns is sent back; an `Err` is a value
-    /// that it threw.
+    /// that it threw. If it returns a promise, what the promise settles to is sent back, and the worker stays in its event loop until then.
     pub fn new<R: Into<JsReply>>(run: impl FnOnce(JsValue) -> Result<R, JsValue> + Send + 'static) -> JsTask {
         JsTask {
             run: Box::new(move |payload| run(payload).map(Into::into)),
             payload: JsValue::UNDEFINED,
             transfer: None,
+            name: None,
         }
+    }
+
+    /// A name, which the browser's profiler shows with the feature `user-timing`: from the call of the closure to its return.
+    pub fn name(mut self, name: impl Into<Cow<'static, str>>) -> JsTask {
+        self.name = Some(name.into());
+        self
     }
 
     /// The JS value to send along.
@@ -116,7 +115,7 @@ impl JsTask {
 
     /// This task as a message, for an error that gives it back.
     pub(super) fn refuse(self, reason: SendErrorReason) -> SendError {
-        let JsTask { run, payload, transfer } = self;
+        let JsTask { run, payload, transfer, .. } = self;
         let mut message = Message::new(move |_, payload| drop(run(payload))).payload(payload);
         if let Some(objects) = transfer {
             message = message.transfer(objects);
@@ -138,8 +137,10 @@ impl fmt::Debug for JsTask {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum JsError {
-    /// The task returned `Err` with this value.
+    /// The task returned `Err` with this value, or a promise that was rejected with it.
     Threw(JsValue),
+    /// One worker of a broadcast could not be told: why.
+    NotSent(String),
     /// The task returned a value that cannot be sent back: the exception's name and message.
     ReplyNotSent(String),
     /// The task did not finish: it panicked, its payload could not be deserialised, or its worker is lost.
@@ -150,6 +151,7 @@ impl fmt::Display for JsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JsError::Threw(value) => write!(f, "the JS task returned an error: {value:?}"),
+            JsError::NotSent(message) => f.write_str(message),
             JsError::ReplyNotSent(message) => write!(
                 f,
                 "the JS task ran, but its reply could not be sent back ({message}); return structured-cloneable values, and list \
@@ -165,209 +167,167 @@ impl fmt::Display for JsError {
 
 impl core::error::Error for JsError {}
 
-// ------------------------------------------------------------------------------------------------------------------ replies
+// ---------------------------------------------------------------------------------------------------------------- sending
 
-enum Reply {
-    Open,
-    Awaited(Waker),
-    Here(Result<JsValue, JsError>),
+/// Runs one task on this worker. `None`: it panicked, where panics unwind.
+fn run_one(run: Run, name: Option<&str>, payload: JsValue) -> Option<Result<JsReply, JsValue>> {
+    super::host::count_js();
+    let timed = name.map(weblane_workers::timing::begin);
+    let result = catch_unwind(AssertUnwindSafe(|| run(payload))).ok();
+    drop(timed);
+    result
 }
 
-/// The replies that the calling thread waits for, by place. A place is used again; its serial number tells late replies.
-struct Replies {
-    places: Vec<Option<(u32, Reply)>>,
-    free: Vec<usize>,
-    serial: u32,
+/// Whether this result is a promise: then it is not yet a result.
+fn promised(result: &Result<JsReply, JsValue>) -> Option<Promise> {
+    let reply = result.as_ref().ok()?;
+    reply.value.dyn_ref::<Promise>().cloned()
 }
 
-thread_local! {
-    static REPLIES: RefCell<Replies> = const { RefCell::new(Replies { places: Vec::new(), free: Vec::new(), serial: 0 }) };
+/// Keeps the worker in its event loop until the promise settles, and answers then.
+fn answer_later(promise: &Promise, answer: Option<Answer>) {
+    // Its own timers, fetches and promises would never come if the worker slept (races 37, 45).
+    let hold = hold();
+    on_settled(promise, move |result| {
+        if let Some(answer) = answer {
+            answer.send(result.map(JsReply::new));
+        }
+        drop(hold);
+    });
 }
 
-/// Where a reply belongs.
-#[derive(Clone, Copy, PartialEq)]
-struct PlaceId {
-    index: usize,
-    serial: u32,
-}
-
-impl PlaceId {
-    fn open() -> PlaceId {
-        REPLIES.with_borrow_mut(|replies| {
-            let serial = replies.serial;
-            replies.serial = serial.wrapping_add(1);
-            let index = replies.free.pop().unwrap_or_else(|| {
-                replies.places.push(None);
-                replies.places.len() - 1
-            });
-            replies.places[index] = Some((serial, Reply::Open));
-            PlaceId { index, serial }
-        })
-    }
-
-    /// Runs `use_it` with the reply in this place, if the place is still open.
-    fn with<R>(self, use_it: impl FnOnce(&mut Reply) -> R) -> Option<R> {
-        REPLIES.with_borrow_mut(|replies| match replies.places.get_mut(self.index) {
-            Some(Some((serial, reply))) if *serial == self.serial => Some(use_it(reply)),
-            _ => None,
-        })
-    }
-
-    fn close(self) -> Option<Reply> {
-        REPLIES.with_borrow_mut(|replies| match replies.places.get_mut(self.index) {
-            Some(place) if place.as_ref().is_some_and(|(serial, _)| *serial == self.serial) => {
-                replies.free.push(self.index);
-                place.take().map(|(_, reply)| reply)
+fn finish(result: Option<Result<JsReply, JsValue>>, answer: Option<Answer>) {
+    match (result.as_ref().and_then(promised), result) {
+        (Some(promise), _) => answer_later(&promise, answer),
+        (None, Some(result)) => {
+            if let Some(answer) = answer {
+                answer.send(result);
             }
-            _ => None,
-        })
-    }
-
-    fn fill(self, result: Result<JsValue, JsError>) {
-        let before = self.with(|reply| core::mem::replace(reply, Reply::Here(result)));
-        // Woken outside the table's borrow: a waker may do anything.
-        if let Some(Reply::Awaited(waker)) = before {
-            waker.wake();
         }
+        // The answer is dropped, and says so.
+        (None, None) => {}
     }
 }
 
-/// A JS task's reply to be: await it on the thread that spawned the task.
-///
-/// There is no blocking wait: a JS value reaches a thread through its event loop only. Inside a pool's worker the reply
-/// arrives when the worker has returned to its event loop, so await it in a JS task's own future, or on the main thread.
-/// Dropping the handle leaves the task alone and its reply unsent.
-#[must_use = "dropping the handle leaves the reply unsent"]
-pub struct JsHandle {
-    place: PlaceId,
-    wanted: Arc<AtomicBool>,
-    thread: ThreadId,
-    /// The place is in this thread's table: the handle stays here.
-    stays: PhantomData<*const ()>,
-}
-
-impl JsHandle {
-    /// The worker that the task was sent to.
-    #[must_use]
-    pub fn thread(&self) -> ThreadId {
-        self.thread
-    }
-}
-
-impl Future for JsHandle {
-    type Output = Result<JsValue, JsError>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // Wakers are cloned and dropped outside the table's borrow: theirs is any code, which may use other handles.
-        let mut waker = Some(context.waker().clone());
-        let before = self.place.with(|reply| match reply {
-            Reply::Here(_) => None,
-            Reply::Open | Reply::Awaited(_) => {
-                waker.take().map(|waker| core::mem::replace(reply, Reply::Awaited(waker)))
-            }
-        });
-        match before {
-            Some(Some(_open)) => Poll::Pending,
-            Some(None) => match self.place.close() {
-                Some(Reply::Here(result)) => Poll::Ready(result),
-                _ => Poll::Ready(Err(JsError::Lost)),
-            },
-            // Polled again after it was ready.
-            None => Poll::Ready(Err(JsError::Lost)),
-        }
-    }
-}
-
-impl Drop for JsHandle {
-    fn drop(&mut self) {
-        // Relaxed: a hint that saves a message; a reply that comes all the same finds no place.
-        self.wanted.swap(false, Ordering::Relaxed);
-        drop(self.place.close());
-    }
-}
-
-impl fmt::Debug for JsHandle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JsHandle").field("thread", &self.thread).finish_non_exhaustive()
-    }
-}
-
-/// The duty to answer. It travels with the task, and is met when it is dropped at the latest.
-struct Answer {
-    to: ThreadId,
-    place: PlaceId,
-    wanted: Arc<AtomicBool>,
-    met: bool,
-}
-
-impl Answer {
-    fn send(mut self, result: Result<JsReply, JsValue>) {
-        self.met = true;
-        if !self.is_wanted() {
-            return;
-        }
-        let place = self.place;
-        let (threw, JsReply { value, transfer }) = match result {
-            Ok(reply) => (false, reply),
-            Err(value) => (true, JsReply::new(value)),
-        };
-        let mut message =
-            Message::new(move |_, value| place.fill(if threw { Err(JsError::Threw(value)) } else { Ok(value) }));
-        message = message.payload(value);
-        if let Some(objects) = transfer {
-            message = message.transfer(objects);
-        }
-        if let Err(error) = send(self.to, message) {
-            let text = match error.reason() {
-                SendErrorReason::Payload { name, message } => format!("{name}: {message}"),
-                reason => format!("{reason}"),
-            };
-            self.send_error(Some(text));
-        }
-    }
-
-    fn is_wanted(&self) -> bool {
-        // Relaxed: see `JsHandle::drop`.
-        self.wanted.load(Ordering::Relaxed)
-    }
-
-    /// Sends an error that has no JS value in it: `Lost` for `None`, `ReplyNotSent` for a text.
-    fn send_error(&self, text: Option<String>) {
-        let place = self.place;
-        let fill = move |_, _| place.fill(Err(text.map_or(JsError::Lost, JsError::ReplyNotSent)));
-        // If the spawner is lost too, nobody waits.
-        let _ = send(self.to, Message::new(fill));
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if !self.met && self.is_wanted() {
-            self.send_error(None);
-        }
+/// The message of one task.
+fn envelope(task: JsTask, answer: Option<Answer>) -> Message {
+    let JsTask { run, payload, transfer, name } = task;
+    let message =
+        Message::new(move |_, payload| finish(run_one(run, name.as_deref(), payload), answer)).payload(payload);
+    match transfer {
+        Some(objects) => message.transfer(objects),
+        None => message,
     }
 }
 
 /// Sends a JS task to a worker.
 pub(super) fn spawn_on(thread: ThreadId, task: JsTask) -> Result<JsHandle, SendError> {
-    let Some(here) = current() else {
+    let Some(here) = here() else {
         return Err(task.refuse(SendErrorReason::UnknownSender));
     };
-    let JsTask { run, payload, transfer } = task;
-    let place = PlaceId::open();
-    let wanted = Arc::new(AtomicBool::new(true));
-    let handle = JsHandle { place, wanted: Arc::clone(&wanted), thread, stays: PhantomData };
-    let answer = Answer { to: here, place, wanted, met: false };
-    let mut message = Message::new(move |_, payload| {
-        super::host::count_js();
-        // If `run` unwinds, the answer is dropped and says so.
-        let result = run(payload);
-        answer.send(result);
-    })
-    .payload(payload);
-    if let Some(objects) = transfer {
-        message = message.transfer(objects);
-    }
+    let handle = JsHandle::open(thread);
+    let answer = handle.answer(here);
     // On an error the handle ends here, first, so that the answer in the returned message has nobody to tell.
-    send(thread, message).map(|()| handle)
+    send(thread, envelope(task, Some(answer))).map(|()| handle)
+}
+
+/// Sends a JS task to a worker, without a handle.
+pub(super) fn spawn_detached_on(thread: ThreadId, task: JsTask) -> Result<(), SendError> {
+    send(thread, envelope(task, None))
+}
+
+/// The message of many tasks, which is counted once and lost as a whole.
+fn envelope_of_many(tasks: Vec<JsTask>, answer: Option<Answer>) -> Message {
+    let payloads = Array::new_with_length(tasks.len() as u32);
+    let objects = Array::new();
+    let mut runs = Vec::with_capacity(tasks.len());
+    for (index, JsTask { run, payload, transfer, name }) in tasks.into_iter().enumerate() {
+        if !payload.is_undefined() {
+            payloads.set(index as u32, payload);
+        }
+        append(&objects, transfer.as_ref());
+        runs.push((run, name));
+    }
+    let message = Message::new(move |_, payloads| run_many(runs, payloads, answer)).payload(payloads.into());
+    if objects.length() > 0 { message.transfer(objects) } else { message }
+}
+
+/// Adds one transfer list to another.
+pub(super) fn append(objects: &Array, more: Option<&Array>) {
+    for object in more.iter().flat_map(|more| more.iter()) {
+        objects.push(&object);
+    }
+}
+
+/// Runs a batch. Each task by itself: one that fails, panics or returns a promise does not keep the others from their turn.
+fn run_many(runs: Vec<(Run, Option<Cow<'static, str>>)>, payloads: JsValue, mut answer: Option<Answer>) {
+    let payloads: Array = payloads.unchecked_into();
+    let mut ready = Vec::with_capacity(if answer.is_some() { runs.len() } else { 0 });
+    for (index, (run, name)) in runs.into_iter().enumerate() {
+        let result = run_one(run, name.as_deref(), payloads.get(index as u32));
+        match (result.as_ref().and_then(promised), &mut answer) {
+            (Some(promise), None) => answer_later(&promise, None),
+            (Some(promise), Some(answer)) => {
+                answer.send_some(core::mem::take(&mut ready));
+                answer_later(&promise, Some(answer.split()));
+            }
+            (None, Some(_)) => ready.push(result),
+            (None, None) => {}
+        }
+    }
+    if let Some(mut answer) = answer {
+        answer.send_some(ready);
+    }
+}
+
+/// Sends many JS tasks to a worker, in one message.
+pub(super) fn spawn_batch_on(thread: ThreadId, tasks: Vec<JsTask>) -> Result<JsBatch, SendError> {
+    let count = tasks.len();
+    let Some(here) = here() else {
+        return Err(SendError::new(SendErrorReason::UnknownSender, envelope_of_many(tasks, None)));
+    };
+    let handle = JsBatch::open(thread, count);
+    if count == 0 {
+        return Ok(handle);
+    }
+    let answer = handle.answer(here, count);
+    send(thread, envelope_of_many(tasks, Some(answer))).map(|()| handle)
+}
+
+/// A batch for a thread that is not in the pool.
+pub(super) fn refuse_batch(thread: ThreadId, tasks: Vec<JsTask>) -> SendError {
+    SendError::new(SendErrorReason::UnknownThread(thread), envelope_of_many(tasks, None))
+}
+
+/// The same without a handle.
+pub(super) fn spawn_batch_detached_on(thread: ThreadId, tasks: Vec<JsTask>) -> Result<(), SendError> {
+    if tasks.is_empty() { Ok(()) } else { send(thread, envelope_of_many(tasks, None)) }
+}
+
+/// Sends one JS task to each of these workers.
+pub(super) fn broadcast<R: Into<JsReply>>(
+    threads: impl Iterator<Item = ThreadId> + Clone,
+    run: impl Fn(JsValue) -> Result<R, JsValue> + Send + Sync + 'static,
+    payload: &JsValue,
+) -> Result<JsBroadcast, SendError> {
+    let run = Arc::new(run);
+    let task = || {
+        let run = Arc::clone(&run);
+        JsTask::new(move |payload| run(payload)).payload(payload.clone())
+    };
+    let Some(here) = here() else {
+        return Err(task().refuse(SendErrorReason::UnknownSender));
+    };
+    let handle = JsBroadcast::open(threads.clone());
+    let mut sent = 0;
+    for (index, thread) in threads.enumerate() {
+        let answer = handle.answer(here, index);
+        match send(thread, envelope(task(), Some(answer))) {
+            Ok(()) => sent += 1,
+            // The payload is the same for all, so the first one tells, before anything is queued.
+            Err(error) if sent == 0 && matches!(error.reason(), SendErrorReason::Payload { .. }) => return Err(error),
+            Err(error) => handle.fail(index, not_sent(error.reason())),
+        }
+    }
+    Ok(handle)
 }

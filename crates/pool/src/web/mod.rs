@@ -3,9 +3,12 @@
 mod host;
 mod js;
 mod pool;
+mod reaper;
+mod reply;
 
-pub use js::{JsError, JsHandle, JsReply, JsTask};
+pub use js::{JsError, JsReply, JsTask};
 pub use pool::PoolError;
+pub use reply::{JsBatch, JsBroadcast, JsHandle};
 
-pub(crate) use host::{Here, ThreadName, stats};
+pub(crate) use host::{Here, ThreadName, js_pending, should_yield};
 pub(crate) use pool::Owner;

@@ -1,118 +1,99 @@
-//! A lock-free queue of small numbers, in which a thread may stop anywhere.
+//! A lock-free queue of small numbers, in which a thread may stop anywhere. One compare-and-swap for each call.
 //!
 //! # State
 //!
-//! `entries[p % size]` is at the turn of position `p` (or of `p − size`, one round earlier), and holds a number or nothing. `tail` and `head` are where to begin to
-//! look: never ahead of the truth, and whoever finds one behind helps it on.
+//! `entries[p % size]` is at the turn of position `p` (or of `p − size`, one round earlier), and holds a number or nothing. What is in the queue is in the entries alone. Two
+//! hints, one for each end, say where to begin to look: **never ahead of the truth**, and as far behind as you like.
 //!
 //! # Steps
 //!
-//! - *Push* of `v`: read `tail` as `t`, then the entry of `t`.
-//!   - (`t`, nothing): compare-and-swap to (`t`, `v`). Done; help `tail` past `t`.
+//! - *Look for a free place* from the hint on: read the entry of `t`.
+//!   - (`t`, nothing): it is the next one to be filled.
 //!   - (`t − size`, some number): **full**.
-//!   - else position `t` is settled: help `tail` past it; again.
-//! - *Pop*: read `head` as `h`, then the entry of `h`.
-//!   - (`h`, some number): compare-and-swap to (`h + size`, nothing). Done; help `head` past `h`.
+//!   - (`s`, some number) with `s ≥ t`: `s` is filled, go on at `s + 1`.
+//!   - (`s`, nothing) with `s > t`: `s − size` was filled and emptied, go on at `s − size + 1`.
+//! - *Push* of `v`: look; compare-and-swap to (`t`, `v`), or look on. Then leave `t + 1` as a hint, if it is far enough from the hint that was there.
+//! - *Look for the oldest number* from the hint on: read the entry of `h`.
+//!   - (`h`, some number): that is the one.
 //!   - (`h`, nothing): **empty**.
-//!   - else position `h` is settled: help `head` past it; again.
+//!   - (`s`, whatever) with `s > h`: `s − size` was emptied, go on at `s − size + 1`.
+//! - *Pop*: look; compare-and-swap to (`h + size`, nothing), or look on. Then leave `h + 1` as a hint, likewise.
 //!
 //! # Argument
 //!
-//! 1. *A push takes effect at its compare-and-swap*, and so does a pop. Both name the turn, so each position is filled once and emptied once, and in order: `tail` passes
-//!    `t` only when `t` has been filled, and a push into `t + 1` needs a `tail` beyond `t`.
-//! 2. *Full is true* when the entry was read: position `t − size` was still inside, and all up to `t − 1` had been pushed. *Empty* likewise: position `h` had not
+//! 1. *Hints are behind.* A hint is left, and a search goes on, only past a position of which the caller has seen that it, and so all before it, are settled; and that
+//!    never becomes untrue. A hint may go back: a thread that was stopped before it left its own leaves an old one. It costs the next call a search, no more.
+//! 2. *A push takes effect at its compare-and-swap*, and so does a pop. Both name the turn, so each position is filled once and emptied once, and in order: a push into `t` has
+//!    seen, or was told by a hint (Release, Acquire), that all before `t` are filled; a pop likewise that all before `h` are emptied.
+//! 3. *Full is true* when the entry was read: position `t − size` was still inside, and all up to `t − 1` had been pushed. *Empty* likewise: position `h` had not
 //!    been pushed, and all before it had been popped.
-//! 3. *Lock-free*: a call starts again only after a compare-and-swap failed, or a cursor was behind; either way somebody's call has taken effect
-//!    since. Whoever is stopped between his compare-and-swap and helping is helped by others.
+//! 4. *Alone, a call ends*: from any hint, however old, the first entry tells where the end is to within `size` positions, so a search is at most `size + 1` loads; and the
+//!    compare-and-swap that follows succeeds, or somebody else's call has taken effect.
 //!
-//! # Source
+//! # Why hints are stored, not swapped
 //!
-//! The form is that of Vyukov's queue with the value in the word of the turn, and of Michael and Scott's helping; found by model checking of the smallest sizes.
+//! A cursor that must not go back needs a read-modify-write for each call. These may, so natively they are plain stores, and on wasm, where a store costs as much as
+//! a read-modify-write, only every few positions one is left: to step over some settled entries is a load each, and they are in the cache, since
+//! the caller is about to use their neighbours.
 
-use super::word::{Cursor, Entry, Position, Word};
+use super::word::{Entry, Position, Word};
 
-/// One queue: its cursors, and its entries by their index.
-pub(super) struct Index<'a, F: Fn(usize) -> &'a Word> {
-    pub(super) head: &'a Cursor,
-    pub(super) tail: &'a Cursor,
+/// The entries of a queue by their index.
+pub(super) struct Index<F> {
     pub(super) entry: F,
     /// A power of two.
     pub(super) size: usize,
 }
 
-impl<'a, F: Fn(usize) -> &'a Word> Index<'a, F> {
+impl<'a, F: Fn(usize) -> &'a Word> Index<F> {
     fn at(&self, position: Position) -> &'a Word {
         (self.entry)(position.index(self.size))
     }
 
-    /// Appends a number; `false` if there are `size` inside.
-    pub(super) fn push(&self, number: u32) -> bool {
-        loop {
-            let tail = self.tail.load();
-            let word = self.at(tail);
-            let seen = word.load();
-            if seen == Entry::nothing(tail) {
-                if word.exchange(seen, Entry::cell(tail, number)) {
-                    self.tail.pass(tail);
-                    return true;
-                }
-            } else if seen.turn().after(tail) < 0 {
-                return false;
-            } else {
-                self.tail.pass(tail);
-            }
-        }
+    /// The position after the one that this entry, which is ahead and holds nothing, held a round earlier.
+    fn past(&self, seen: Entry) -> Position {
+        seen.turn().minus(self.size as u32 - 1)
     }
 
-    /// Takes the oldest number.
-    pub(super) fn pop(&self) -> Option<u32> {
+    /// The next place to be filled, looked for from a position on that is not ahead of it. `None`: full.
+    pub(super) fn free_place(&self, mut tail: Position) -> Option<Position> {
         loop {
-            let head = self.head.load();
-            let word = self.at(head);
-            let seen = word.load();
-            if seen.turn() != head {
-                self.head.pass(head);
-            } else if let Some(number) = seen.get() {
-                if word.exchange(seen, Entry::nothing(head.plus(self.size as u32))) {
-                    self.head.pass(head);
-                    return Some(number);
-                }
-            } else {
-                return None;
-            }
-        }
-    }
-
-    /// Whether nothing is inside.
-    pub(super) fn is_empty(&self) -> bool {
-        loop {
-            let head = self.head.load();
-            let seen = self.at(head).load();
-            if seen.turn() == head {
-                return seen.get().is_none();
-            }
-            self.head.pass(head);
-        }
-    }
-
-    /// Whether `size` numbers are inside.
-    pub(super) fn is_full(&self) -> bool {
-        loop {
-            let tail = self.tail.load();
             let seen = self.at(tail).load();
             if seen == Entry::nothing(tail) {
-                return false;
+                return Some(tail);
             }
             if seen.turn().after(tail) < 0 {
-                return true;
+                return None;
             }
-            self.tail.pass(tail);
+            tail = if seen.get().is_some() { seen.turn().plus(1) } else { self.past(seen) };
         }
     }
 
-    /// How many are inside, roughly.
-    pub(super) fn len(&self) -> usize {
-        let head = self.head.load();
-        usize::try_from(self.tail.load().after(head)).unwrap_or(0).min(self.size)
+    /// Fills the place at this position, unless somebody was quicker.
+    pub(super) fn fill(&self, tail: Position, number: u32) -> bool {
+        self.at(tail).exchange(Entry::nothing(tail), Entry::cell(tail, number))
+    }
+
+    /// The oldest number, looked for from a position on that is not ahead of it: its position, and the number or `None`: empty.
+    pub(super) fn oldest(&self, mut head: Position) -> (Position, Option<u32>) {
+        loop {
+            let seen = self.at(head).load();
+            if seen.turn() == head {
+                return (head, seen.get());
+            }
+            head = self.past(seen);
+        }
+    }
+
+    /// Takes the oldest number, looked for from a position on that is not ahead of it; with its position.
+    pub(super) fn take(&self, mut from: Position) -> Option<(Position, u32)> {
+        loop {
+            let (head, number) = self.oldest(from);
+            let number = number?;
+            if self.at(head).exchange(Entry::cell(head, number), Entry::nothing(head.plus(self.size as u32))) {
+                return Some((head, number));
+            }
+            from = head;
+        }
     }
 }

@@ -10,28 +10,30 @@
 //!
 //! | name | what |
 //! |---|---|
-//! | `cells` | twice the capacity of places for values; each is in one hand, or in one of the two queues |
-//! | `free` | a queue of the numbers of cells that are free, with room for all |
-//! | `ready` | a queue of the numbers of cells that hold values, with room for `capacity` |
-//!
-//! The two queues hold small numbers and are lock-free; `index.rs` has their essay.
+//! | `cells` | two places for values beside each entry, and two more: each is free, in the hand of one call, or its number is in the queue; `cells.rs` |
+//! | `ready` | a queue of the numbers of cells that hold values, with room for `capacity`; `index.rs` |
+//! | `head`, `tail` | where to begin to look for the two ends of that queue |
 //!
 //! # Steps
 //!
-//! - *Push*: if `ready` is full, so is the ring. Take a free cell; write the value; append the cell to `ready`. If that is full by now, take the value back, and give the cell
-//!   back.
-//! - *Pop*: take the oldest cell of `ready`; if there is none the ring is empty. Read the value; give the cell to `free`.
+//! - *Push*: look for the next free place of `ready`; if there is none, **full**. Claim a free cell, as a rule the one beside that place; write the value; fill the
+//!   place with the cell's number. If somebody was quicker, look on with the cell in hand; if that ends at "full", take the value back out and give the cell back.
+//! - *Pop*: take the oldest cell of `ready`; if there is none, **empty**. Read the value; give the cell back.
+//! - *Many at once*: the same, one after the other, from where the last one ended.
 //!
 //! # Argument
 //!
-//! 1. *Exclusion.* A cell's number is in one place: in `free`, in `ready`, or in the hand of one call. Only that call touches the cell. The number travels by
+//! 1. *Exclusion.* A cell's number is in `ready` or in the hand of one call, or the cell is free. Only that call touches the cell. The number travels by
 //!    compare-and-swaps (Release, Acquire), and what was done to the cell travels with it.
 //! 2. *Order.* A push takes effect when its cell enters `ready`, a pop when its cell leaves `ready`. So the ring is a queue because `ready` is one, and "full" and
 //!    "empty" are as exact as they are there: true at some moment between what happens before the call and its end. (Under sequential consistency, which wasm
 //!    has, also by the clock.)
-//! 3. *There is a free cell* while at most `capacity` calls are under way or were stopped for good: `ready` holds at most `capacity` cells, and there are
-//!    twice as many. Beyond that a push says "full" although values could be popped; each call that died in the middle costs one spare cell for ever.
-//! 4. *Lock-free*, because the queues are, and nothing waits for a cell in somebody's hand.
+//! 3. *There is a free cell* while at most `capacity + 2` other calls are half-way at one moment, running or stopped for good: `ready` holds at most `capacity` cells
+//!    and each of them has one, of `2 × capacity + 2`. So with up to `capacity + 3` threads, "full" is exact. (No queue of any values can do without such a bound: a call that is stopped
+//!    while it copies a value takes that value's memory with it, for ever.) Beyond it, "full" means that every cell is taken. Each call that died half-way costs one spare cell.
+//! 4. *Lock-free.* A search ends, alone, after at most `capacity + 1` loads. The exchange after it fails only if another call has taken effect. A call that finds no free cell twice
+//!    ends; it looks again only if a flag has changed between: a flag changes when a call claims its one cell, or gives it back at its end, so that
+//!    for ever to look is to see calls end for ever. And nothing waits for a cell in somebody's hand.
 //!
 //! # Targets without 64-bit atomics
 //!
@@ -43,26 +45,26 @@
 //! `Queue<T, N>` is [`Ring<T, N>`](Ring) (any power of two, also in a `static`), `enqueue` is `push`, `dequeue` is `pop`. There, a push may fail while there is room,
 //! and a pop while there are values, when another call is stopped half-way.
 
+mod cells;
 pub mod fast;
 mod index;
 mod word;
 
 #[cfg(feature = "alloc")]
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
 use crate::primitive::Padded;
-use crate::slot;
 use crate::slot::empty_slots;
 use crate::storage::{CapacityError, Storage};
+use cells::Cell;
 use index::Index;
-use word::{Cursor, Entry, MOST_CELLS, Position, Word};
+use word::{Entry, Hint, MOST_CELLS, Position, Word};
 
-/// One place of a queue, for storage that the caller lends: two cells for values, and their entries.
+/// One place of a queue, for storage that the caller lends: an entry, and two cells for values.
 pub struct Slot<T> {
     ready: Word,
-    free: [Word; 2],
-    cells: [slot::Slot<T>; 2],
+    cells: [Cell<T>; 2],
 }
 
 impl<T> Slot<T> {
@@ -70,19 +72,14 @@ impl<T> Slot<T> {
         /// A place that no queue has used yet.
         #[must_use]
         pub const fn new() -> Self {
-            Slot::of(0, 1)
+            Slot::of(Position::new(0))
         }
     }
 
     not_const_in_models! {
-        /// The place with this index of a ring that starts at position 0: nothing ready, all cells free.
-        const fn of(index: u32, capacity: u32) -> Self {
-            let (first, second) = (Position::new(index), Position::new(index + capacity));
-            Slot {
-                ready: Word::new(Entry::nothing(first)),
-                free: [Word::new(Entry::cell(first, index)), Word::new(Entry::cell(second, index + capacity))],
-                cells: [slot::Slot::new(), slot::Slot::new()],
-            }
+        /// The place at this turn, with nothing in it.
+        const fn of(turn: Position) -> Self {
+            Slot { ready: Word::new(Entry::nothing(turn)), cells: [Cell::new(), Cell::new()] }
         }
     }
 }
@@ -128,13 +125,16 @@ pub type BorrowedRing<'s, T> = Queue<T, &'s mut [Slot<T>]>;
 /// let queue = weblane_ring::mpmc::Ring::<u32, 3>::new();
 /// ```
 pub struct Queue<T, S: Storage<Slot<T>>> {
-    free_head: Padded<Cursor>,
-    free_tail: Padded<Cursor>,
-    ready_head: Padded<Cursor>,
-    ready_tail: Padded<Cursor>,
+    head: Padded<Hint>,
+    tail: Padded<Hint>,
+    spare: [Cell<T>; SPARE],
     slots: S,
-    _values: core::marker::PhantomData<T>,
 }
+
+/// Cells that are beside no entry: for rings that are smaller than the number of threads.
+const SPARE: usize = 2;
+/// How far a hint may fall behind before it is left anew: where an atomic store costs as much as a read-modify-write, a few loads are cheaper.
+const STRIDE: i32 = if cfg!(any(target_arch = "wasm32", weblane_sc)) { 4 } else { 1 };
 
 // SAFETY: a cell is touched by whoever holds its number, one call at a time (argument 1), and values move between threads: `T: Send` is enough.
 unsafe impl<T: Send, S: Storage<Slot<T>>> Sync for Queue<T, S> {}
@@ -163,10 +163,10 @@ impl<T, const N: usize> Ring<T, N> {
             let mut slots = empty_slots!(N, Slot::new());
             let mut index = 0;
             while index < N {
-                slots[index] = Slot::of(index as u32, N as u32);
+                slots[index] = Slot::of(Position::new(index as u32));
                 index += 1;
             }
-            Queue::over(slots, N as u32)
+            Queue::over(slots)
         }
     }
 
@@ -198,11 +198,8 @@ impl<T> BoxedRing<T> {
         CapacityError::require(
             CapacityError::check(capacity, false).and_then(|asked| check(asked.next_power_of_two())),
         );
-        let capacity = capacity.next_power_of_two();
-        Queue::over(
-            (0..capacity as u32).map(|index| Slot::of(index, capacity as u32)).collect::<Box<[_]>>(),
-            capacity as u32,
-        )
+        let capacity = capacity.next_power_of_two() as u32;
+        Queue::over((0..capacity).map(|index| Slot::of(Position::new(index))).collect::<Box<[_]>>())
     }
 }
 
@@ -214,7 +211,7 @@ impl<'s, T> BorrowedRing<'s, T> {
     /// [`CapacityError`] if their number is not a power of two, or too large.
     pub fn new_in(storage: &'s mut [Slot<T>]) -> Result<Self, CapacityError> {
         check(storage.len())?;
-        let mut queue = Queue::over(storage, 1);
+        let mut queue = Queue::over(storage);
         queue.start_at(0, |slots, index| &mut slots[index]);
         Ok(queue)
     }
@@ -223,35 +220,26 @@ impl<'s, T> BorrowedRing<'s, T> {
 impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     not_const_in_models! {
         /// Over slots that are ready for a start at position 0.
-        const fn over(slots: S, capacity: u32) -> Self {
+        const fn over(slots: S) -> Self {
             Queue {
-                free_head: Padded(Cursor::new(Position::new(0))),
-                free_tail: Padded(Cursor::new(Position::new(2 * capacity))),
-                ready_head: Padded(Cursor::new(Position::new(0))),
-                ready_tail: Padded(Cursor::new(Position::new(0))),
+                head: Padded(Hint::new(Position::new(0))),
+                tail: Padded(Hint::new(Position::new(0))),
+                spare: [Cell::new(), Cell::new()],
                 slots,
-                _values: core::marker::PhantomData,
             }
         }
     }
 
-    /// Begins at a position: nothing ready, all cells free.
+    /// Begins at a position, with nothing inside.
     fn start_at(&mut self, position: u32, slot: impl Fn(&mut S, usize) -> &mut Slot<T>) {
         let capacity = self.capacity();
         let start = Position::new(position);
-        for offset in 0..2 * capacity {
+        for offset in 0..capacity {
             let turn = start.plus(offset as u32);
-            let index = turn.index(2 * capacity);
-            let place = slot(&mut self.slots, index % capacity);
-            place.free[index / capacity] = Word::new(Entry::cell(turn, offset as u32));
-            if offset < capacity {
-                place.ready = Word::new(Entry::nothing(turn));
-            }
+            *slot(&mut self.slots, turn.index(capacity)) = Slot::of(turn);
         }
-        self.free_head = Padded(Cursor::new(start));
-        self.free_tail = Padded(Cursor::new(start.plus(2 * capacity as u32)));
-        self.ready_head = Padded(Cursor::new(start));
-        self.ready_tail = Padded(Cursor::new(start));
+        self.head = Padded(Hint::new(start));
+        self.tail = Padded(Hint::new(start));
     }
 
     fn slot(&self, index: usize) -> &Slot<T> {
@@ -261,93 +249,241 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     }
 
     /// The numbers of cells that hold values.
-    fn ready<'a>(&'a self) -> Index<'a, impl Fn(usize) -> &'a Word> {
-        let (head, tail) = (&self.ready_head.0, &self.ready_tail.0);
-        Index { head, tail, entry: |index| &self.slot(index).ready, size: self.capacity() }
+    fn ready<'a>(&'a self) -> Index<impl Fn(usize) -> &'a Word> {
+        Index { entry: |index| &self.slot(index).ready, size: self.capacity() }
     }
 
-    /// The numbers of cells that are free.
-    fn free<'a>(&'a self) -> Index<'a, impl Fn(usize) -> &'a Word> {
-        let capacity = self.capacity();
-        let entry = move |index: usize| &self.slot(index).free[usize::from(index >= capacity)];
-        Index { head: &self.free_head.0, tail: &self.free_tail.0, entry, size: 2 * capacity }
+    /// A cell by its number: the first ones of all slots, the second ones, the spare ones.
+    fn cell(&self, number: u32) -> &Cell<T> {
+        let (number, capacity) = (number as usize, self.capacity());
+        match number.checked_sub(2 * capacity) {
+            None => &self.slot(number).cells[usize::from(number >= capacity)],
+            Some(spare) => &self.spare[spare],
+        }
     }
 
-    fn cell(&self, number: u32) -> &slot::Slot<T> {
-        let number = number as usize;
-        &self.slot(number).cells[usize::from(number >= self.capacity())]
+    /// Claims a free cell for a push into this position. `None`: all were taken at some moment.
+    fn claim(&self, tail: Position) -> Option<u32> {
+        let most = 2 * self.capacity();
+        // The one beside the entry that the round before did not use.
+        let own = tail.index(most) as u32;
+        self.cell(own).claim().is_ok().then_some(own).or_else(|| self.claim_another(own))
     }
 
-    /// Gives a cell back, which the caller has emptied.
-    fn give_back(&self, cell: u32) {
-        let given = self.free().push(cell);
-        debug_assert!(given, "there is room for all cells");
+    /// Claims any free cell. `None`: all were taken at some moment.
+    #[cold]
+    fn claim_another(&self, first: u32) -> Option<u32> {
+        let (regular, all) = (2 * self.capacity() as u32, (2 * self.capacity() + SPARE) as u32);
+        // The neighbour of the first one, then others, the spare ones last.
+        let order = |step: u32| if step < regular { (first + regular / 2 + step) & (regular - 1) } else { step };
+        let mut before = None;
+        loop {
+            let mut counts = 0_u32;
+            for step in 0..all {
+                match self.cell(order(step)).claim() {
+                    Ok(()) => return Some(order(step)),
+                    // Counts only grow: an equal sum is that of equal counts.
+                    Err(count) => counts = counts.wrapping_add(count),
+                }
+            }
+            if before.replace(counts) == Some(counts) {
+                return None;
+            }
+        }
+    }
+
+    /// Leaves a hint of one end, unless the one that was there is hardly older.
+    fn leave(hint: &Hint, was: Position, now: Position) {
+        if now.after(was) >= STRIDE {
+            hint.leave(now);
+        }
+    }
+
+    /// Appends a value after this position, which is not ahead of the end. Returns the position after the value.
+    fn push_from(&self, mut tail: Position, value: T) -> Result<Position, T> {
+        let ready = self.ready();
+        let Some(place) = ready.free_place(tail) else { return Err(value) };
+        let Some(number) = self.claim(place) else { return Err(value) };
+        let cell = self.cell(number);
+        // SAFETY: the cell is in this call's hand, and empty.
+        unsafe { cell.value.write(value) };
+        tail = place;
+        loop {
+            if ready.fill(tail, number) {
+                return Ok(tail.plus(1));
+            }
+            let Some(place) = ready.free_place(tail) else { break };
+            tail = place;
+        }
+        // SAFETY: the cell is still in this call's hand, and the value was just written.
+        let value = unsafe { cell.value.read() };
+        cell.give_back();
+        Err(value)
+    }
+
+    /// Takes the oldest value, looked for from this position on, which is not ahead of the oldest. With the position after it.
+    fn pop_from(&self, head: Position) -> Option<(Position, T)> {
+        let (place, number) = self.ready().take(head)?;
+        let cell = self.cell(number);
+        // SAFETY: the cell is in this call's hand, and came from `ready`, whose cells hold values.
+        let value = unsafe { cell.value.read() };
+        cell.give_back();
+        Some((place.plus(1), value))
     }
 
     /// Appends a value.
     ///
     /// # Progress
     ///
-    /// Lock-free: starts again only when another call has taken effect. Four read-modify-writes.
+    /// Lock-free: looks again only when another call has taken effect or given a cell back.
+    ///
+    /// # Memory ordering
+    ///
+    /// What happens before a push happens before the return of the pop that takes the value.
+    ///
+    /// Two read-modify-writes, and one atomic store (on wasm: a swap with every fourth value).
     ///
     /// # Errors
     ///
-    /// The value comes back when `capacity` values were inside at some moment of the call, or (argument 3 of the module's essay) more than `capacity` calls were under
-    /// way.
+    /// The value comes back when `capacity` values were inside at some moment of the call, or (argument 3 of the module's essay) more than `capacity + 2` other calls were half-way.
     pub fn push(&self, value: T) -> Result<(), T> {
-        let ready = self.ready();
-        // Asked first, because to find out later costs more.
-        if ready.is_full() {
-            return Err(value);
-        }
-        let Some(cell) = self.free().pop() else { return Err(value) };
-        // SAFETY: the cell's number is in this call's hand, and it is empty.
-        unsafe { self.cell(cell).write(value) };
-        if ready.push(cell) {
-            return Ok(());
-        }
-        // SAFETY: the number is still in this call's hand, and the value was just written.
-        let value = unsafe { self.cell(cell).read() };
-        self.give_back(cell);
-        Err(value)
+        let was = self.tail.0.load();
+        let now = self.push_from(was, value)?;
+        Self::leave(&self.tail.0, was, now);
+        Ok(())
     }
 
     /// Takes the oldest value. `None` when none was inside at some moment of the call.
     ///
     /// # Progress
     ///
-    /// Lock-free: starts again only when another call has taken effect. Four read-modify-writes.
+    /// Lock-free: looks again only when another call has taken effect.
+    ///
+    /// # Memory ordering
+    ///
+    /// As [`push`](Queue::push). One read-modify-write and two atomic stores (on wasm: a swap, and another one with every fourth value).
     pub fn pop(&self) -> Option<T> {
-        let cell = self.ready().pop()?;
-        // SAFETY: the cell's number is in this call's hand, and came from `ready`, whose cells hold values.
-        let value = unsafe { self.cell(cell).read() };
-        self.give_back(cell);
+        let was = self.head.0.load();
+        let (now, value) = self.pop_from(was)?;
+        Self::leave(&self.head.0, was, now);
         Some(value)
+    }
+
+    /// Appends values until the iterator ends or the ring is full. Others' values may come between them.
+    ///
+    /// # Progress
+    ///
+    /// As that many times [`push`](Queue::push), with one hint (an atomic store) for all of them.
+    ///
+    /// # Errors
+    ///
+    /// The first value that found the ring full, as with [`push`](Queue::push). What comes after it is still in the iterator: pass it by `&mut` to have the rest.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # weblane_ring::unless_model! {
+    /// let queue = weblane_ring::mpmc::Ring::<u32, 4>::new();
+    /// let mut values = 0..6;
+    /// assert_eq!(queue.push_many(&mut values), Err(4));
+    /// assert_eq!(values, 5..6);
+    /// assert_eq!(queue.pop_many(10, |value| assert!(value < 4)), 4);
+    /// # }
+    /// ```
+    pub fn push_many(&self, values: impl IntoIterator<Item = T>) -> Result<(), T> {
+        self.push_each(&mut values.into_iter()).1
+    }
+
+    /// How many found room, and the first one that did not.
+    fn push_each(&self, values: &mut impl Iterator<Item = T>) -> (usize, Result<(), T>) {
+        let was = self.tail.0.load();
+        let (mut now, mut count) = (was, 0);
+        let result = values.try_for_each(|value| {
+            now = self.push_from(now, value)?;
+            count += 1;
+            Ok(())
+        });
+        Self::leave(&self.tail.0, was, now);
+        (count, result)
+    }
+
+    /// Appends copies of as many of the values, from the first on, as find room; returns how many. Otherwise as [`push_many`](Queue::push_many).
+    pub fn push_slice(&self, values: &[T]) -> usize
+    where
+        T: Copy,
+    {
+        self.push_each(&mut values.iter().copied()).0
+    }
+
+    /// Moves values from the front of `values`, as many as find room; returns how many. Otherwise as [`push_many`](Queue::push_many).
+    #[cfg(feature = "alloc")]
+    pub fn push_vec(&self, values: &mut Vec<T>) -> usize {
+        let (first, len) = (values.as_mut_ptr(), values.len());
+        // SAFETY: for now all values are out of the vector; a panic would leak them.
+        unsafe { values.set_len(0) };
+        // SAFETY: each value is read once, and below only those that went in are treated as moved.
+        let (count, result) = self.push_each(&mut (0..len).map(|index| unsafe { first.add(index).read() }));
+        // The one that did not fit is still where it was read.
+        core::mem::forget(result);
+        // SAFETY: the first `count` values are gone; the rest, which are still there, move to the front.
+        unsafe {
+            first.copy_from(first.add(count), len - count);
+            values.set_len(len - count);
+        }
+        count
+    }
+
+    /// Takes up to `most` values, until none is left, and hands each to `take`, oldest first; returns how many. Others may take values that were between them.
+    ///
+    /// # Progress
+    ///
+    /// As that many times [`pop`](Queue::pop), with one hint (an atomic store) for all of them.
+    ///
+    /// # Panics
+    ///
+    /// If `take` does. The values that it did not get to are still inside.
+    pub fn pop_many(&self, most: usize, mut take: impl FnMut(T)) -> usize {
+        let was = self.head.0.load();
+        let (mut now, mut count) = (was, 0);
+        while count < most {
+            let Some((next, value)) = self.pop_from(now) else { break };
+            (now, count) = (next, count + 1);
+            take(value);
+        }
+        Self::leave(&self.head.0, was, now);
+        count
     }
 
     /// The free cells, roughly: for tests, which see by it that no call has kept one.
     #[doc(hidden)]
     #[must_use]
     pub fn free_cells(&self) -> usize {
-        self.free().len()
+        (0..2 * self.capacity() + SPARE).filter(|number| self.cell(*number as u32).is_free()).count()
     }
 
     /// The values inside, roughly: they come and go.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ready().len()
+        let ready = self.ready();
+        let (head, _) = ready.oldest(self.head.0.load());
+        let capacity = self.capacity();
+        // From the tail's hint or, if that is older, from the head: no number beyond it was taken.
+        let tail = self.tail.0.load();
+        let tail = if tail.after(head) < 0 { head } else { tail };
+        let end = ready.free_place(tail).map_or(capacity as i32, |tail| tail.after(head));
+        usize::try_from(end).unwrap_or(0).min(capacity)
     }
 
     /// Whether nothing was inside at some moment of the call.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ready().is_empty()
+        self.ready().oldest(self.head.0.load()).1.is_none()
     }
 
     /// Whether `capacity` values were inside at some moment of the call.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.ready().is_full()
+        self.ready().free_place(self.tail.0.load()).is_none()
     }
 
     /// The most values that the queue holds.
@@ -375,18 +511,21 @@ impl<T, S: Storage<Slot<T>>> fmt::Debug for Queue<T, S> {
 mod tests {
     use super::*;
 
-    /// Argument 3: calls that were stopped for good in the middle. Each test thread's call is cut off by hand, at each place where a cell is in its hand.
+    /// Argument 3: calls that were stopped for good half-way. Each test thread's call is cut off by hand, at each place where a cell is in its hand.
     #[test]
     fn calls_that_died_in_the_middle_block_nobody() {
         let queue = Ring::<u32, 4>::new();
         queue.push(0).expect("room");
-        // A push that died before its value was ready, and one that died before it had written it.
-        let dead = queue.free().pop().expect("free");
+        // Two pushes that died before they wrote their value, or before it was ready.
+        let dead = queue.claim(queue.tail.0.load()).expect("free");
         // SAFETY: the cell is in this test's hand.
-        unsafe { queue.cell(dead).write(99) };
-        assert!(queue.free().pop().is_some());
+        unsafe { queue.cell(dead).value.write(99) };
+        assert!(queue.claim(queue.tail.0.load()).is_some());
         // A pop that died before it gave its cell back.
-        assert!(queue.ready().pop().is_some());
+        assert!(queue.ready().take(queue.head.0.load()).is_some());
+        // Three more pushes.
+        assert!((0..3).all(|_| queue.claim(Position::new(0)).is_some()));
+        assert_eq!(queue.free_cells(), 4, "as many as values, and all spare cells are lost");
         for round in 0..100 {
             for value in 0..4 {
                 assert_eq!(queue.push(value), Ok(()), "round {round}: all places are there");
@@ -396,30 +535,33 @@ mod tests {
             assert_eq!((queue.pop(), queue.is_empty()), (None, true));
         }
         // One more than there are spare cells: now a place is lost, and still nothing blocks.
-        assert!(queue.free().pop().is_some() && queue.free().pop().is_some());
+        assert!(queue.claim(Position::new(0)).is_some());
         assert_eq!([1, 2, 3, 4].map(|value| queue.push(value).is_ok()), [true, true, true, false]);
         assert!((1..4).all(|value| queue.pop() == Some(value)));
         assert_eq!(queue.pop(), None);
     }
 
-    /// A call that was stopped between its compare-and-swap and helping the cursor on.
+    /// A call that was stopped before it left its hint, and left it long after: both ends are found again, and nothing is lost.
     #[test]
-    fn cursors_that_were_left_behind_are_helped_on() {
-        let queue = Ring::<u32, 2>::new();
-        for round in 0..10 {
-            queue.push(1).expect("room");
-            // Back by one: as if the push had died before it moved the cursor.
-            let tail = queue.ready_tail.0.load();
-            let behind = Cursor::new(tail.plus(u32::MAX));
-            let ready = Index { tail: &behind, ..queue.ready() };
-            assert!(!ready.is_full() && ready.push(queue.free().pop().expect("free")), "round {round}");
-            // The cell that was pushed by hand is empty; take it out again before anybody reads it.
-            assert_eq!(behind.load().after(tail), 1, "the cursor was helped past both");
-            queue.ready_tail.0.pass(tail);
-            assert_eq!(queue.pop(), Some(1));
-            let by_hand = queue.ready().pop().expect("the cell pushed by hand");
-            queue.give_back(by_hand);
-            assert_eq!(queue.pop(), None);
+    fn hints_may_be_old() {
+        for start in [0, u32::MAX - 5, 0xffff - 5] {
+            let queue = Ring::<u32, 4>::starting_at(start);
+            for count in 0..40 {
+                for (value, behind) in (0..count % 5).zip(0..) {
+                    queue.tail.0.leave(Position::new(start));
+                    assert_eq!(queue.push(value), Ok(()), "{behind} inside");
+                    queue.head.0.leave(Position::new(start));
+                    assert_eq!((queue.len(), queue.is_empty(), queue.is_full()), (behind + 1, false, behind == 3));
+                }
+                queue.tail.0.leave(Position::new(start));
+                assert_eq!(queue.is_full(), count % 5 == 4);
+                for value in 0..count % 5 {
+                    queue.head.0.leave(Position::new(start));
+                    assert_eq!(queue.pop(), Some(value));
+                }
+                queue.head.0.leave(Position::new(start));
+                assert_eq!((queue.len(), queue.pop(), queue.is_empty()), (0, None, true));
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::sync::atomic::Ordering;
 
-use crate::primitive::AtomicU32;
+use crate::primitive::{AtomicU32, publish};
 
 #[cfg(all(target_has_atomic = "64", not(weblane_narrow)))]
 mod size {
@@ -36,6 +36,10 @@ impl Position {
 
     pub(super) const fn plus(self, count: u32) -> Position {
         Position::new(self.0.wrapping_add(count))
+    }
+
+    pub(super) const fn minus(self, count: u32) -> Position {
+        Position::new(self.0.wrapping_sub(count))
     }
 
     /// How many positions this one is after `other`; negative if before.
@@ -100,24 +104,24 @@ impl Word {
     }
 }
 
-/// A position that all threads share, and that is never ahead of what it counts.
-pub(super) struct Cursor(AtomicU32);
+/// A position that all threads share, where to begin to look: never ahead of what it is a hint of.
+pub(super) struct Hint(AtomicU32);
 
-impl Cursor {
+impl Hint {
     not_const_in_models! {
-        pub(super) const fn new(position: Position) -> Cursor {
-            Cursor(AtomicU32::new(position.0))
+        pub(super) const fn new(position: Position) -> Hint {
+            Hint(AtomicU32::new(position.0))
         }
     }
 
     pub(super) fn load(&self) -> Position {
-        // Acquire: pairs with the Release in `pass`; who sees a position sees the entries that were passed.
+        // Acquire: pairs with the Release in `leave`; who sees a position sees that all entries before it are settled.
         Position(self.0.load(Ordering::Acquire))
     }
 
-    /// Goes past a position that is settled, unless somebody has done so.
-    pub(super) fn pass(&self, position: Position) {
-        // Release: pairs with the Acquire in `load`. What others passed before is passed on too: theirs are read-modify-writes, which this one continues.
-        let _ = self.0.compare_exchange(position.0, position.plus(1).0, Ordering::Release, Ordering::Relaxed);
+    /// Says that all positions before this one are settled. What was here may have been further on.
+    pub(super) fn leave(&self, position: Position) {
+        // Release: pairs with the Acquire in `load`.
+        publish(&self.0, position.0);
     }
 }

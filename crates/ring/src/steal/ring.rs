@@ -13,27 +13,33 @@ use crate::slot::{Slot, empty_slots};
 pub(super) struct Packed(u64);
 
 impl Packed {
+    #[inline]
     const fn new(pops: u32, head: u32) -> Packed {
         Packed((pops as u64) << 32 | head as u64)
     }
 
+    #[inline]
     pub(super) const fn head(self) -> u32 {
         self.0 as u32
     }
 
+    #[inline]
     pub(super) const fn pops(self) -> u32 {
         (self.0 >> 32) as u32
     }
 
     /// The values in the ring, given how many were pushed.
+    #[inline]
     pub(super) const fn len(self, pushes: u32) -> u32 {
         pushes.wrapping_sub(self.pops()).wrapping_sub(self.head())
     }
 
+    #[inline]
     pub(super) const fn claim_old(self, count: u32) -> Packed {
         Packed::new(self.pops(), self.head().wrapping_add(count))
     }
 
+    #[inline]
     pub(super) const fn claim_young(self) -> Packed {
         Packed::new(self.pops().wrapping_add(1), self.head())
     }

@@ -60,6 +60,7 @@ impl Shared {
 }
 
 /// The slot of a position, when there are `slots` of them, a power of two.
+#[inline]
 fn position_to_index(position: u32, slots: usize) -> usize {
     position as usize & (slots - 1)
 }

@@ -1,0 +1,67 @@
+//! Waiting for the end of a pool: by blocking where that is allowed, by a future anywhere.
+
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+use core::task::Waker;
+
+use weblane_futex::AtomicU32;
+
+use crate::primitive::ShortLock;
+
+const ENDED: u32 = 1;
+
+/// Whether a pool has ended, and who waits for it.
+///
+/// The word goes from 0 to ENDED once. A future leaves its waker **and then** reads the word again; who ends the pool sets the word **and
+/// then** takes the wakers, both under the lock of the list: one of them sees the other.
+pub(crate) struct Ended {
+    word: AtomicU32,
+    wakers: ShortLock<Vec<Waker>>,
+}
+
+impl Ended {
+    pub(crate) fn new() -> Ended {
+        Ended { word: AtomicU32::new(0), wakers: ShortLock::new(Vec::new()) }
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        // Acquire: pairs with the Release in `set`; what the workers did comes before.
+        self.word.load(Ordering::Acquire) == ENDED
+    }
+
+    pub(crate) fn set(&self) {
+        self.word.swap(ENDED, Ordering::AcqRel);
+        weblane_futex::notify_all(&self.word);
+        // Woken outside the lock: a waker's code is anybody's.
+        let wakers = self.wakers.with(core::mem::take);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Sleeps until the end.
+    pub(crate) fn wait(&self) -> Result<(), weblane_futex::MayNotBlock> {
+        if !weblane_futex::can_block() && !self.is_set() {
+            return Err(weblane_futex::MayNotBlock);
+        }
+        while !self.is_set() {
+            // Whatever it returns, the word decides.
+            let _ = weblane_futex::wait(&self.word, 0, None);
+        }
+        Ok(())
+    }
+
+    /// Whether it has ended; if not, `waker` is woken at the end.
+    pub(crate) fn poll(&self, waker: &Waker) -> bool {
+        if self.is_set() {
+            return true;
+        }
+        let waker = waker.clone();
+        let mut same = None;
+        self.wakers.with(|wakers| match wakers.iter_mut().find(|waiting| waiting.will_wake(&waker)) {
+            Some(_) => same = Some(waker),
+            None => wakers.push(waker),
+        });
+        // Dropped outside the lock.
+        drop(same);
+        self.is_set()
+    }
+}

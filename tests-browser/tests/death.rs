@@ -1,0 +1,2 @@
+//! Workers that die.
+#![cfg(target_arch = "wasm32")]
