@@ -10,7 +10,7 @@ mod unwinding {
     use tests_browser::{eventually, pool, workers};
     use wasm_bindgen::JsValue;
     use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-    use weblane_pool::{JsError, JsTask};
+    use weblane_pool::{JsError, JsTask, join, scope};
     use weblane_workers::{Message, Status, send, status};
 
     wasm_bindgen_test_configure!(run_in_browser);
@@ -39,5 +39,41 @@ mod unwinding {
         eventually("the messages after the panics", || count.load(Ordering::SeqCst) == ids.len() as u32).await;
         assert!(ids.iter().all(|id| status(*id) == Some(Status::Ready)));
         assert_eq!(pool.spawn(|| 5).await.expect("no panic"), 5);
+    }
+
+    /// Both sides end, the first panic wins, and the pool goes on.
+    #[wasm_bindgen_test]
+    async fn race_18_a_panic_crosses_joins_and_scopes() {
+        let pool = pool().await;
+        for round in 0..50_u32 {
+            let ran = Arc::new(AtomicU32::new(0));
+            let counter = Arc::clone(&ran);
+            let task = move || {
+                let count = || {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                };
+                join(
+                    || {
+                        scope(|scope| {
+                            for child in 0..20 {
+                                let count = &count;
+                                scope.spawn(move |_| {
+                                    count();
+                                    assert!(child != 7, "a child of {round}");
+                                });
+                            }
+                        });
+                    },
+                    || {
+                        count();
+                        panic!("the other side");
+                    },
+                );
+            };
+            let error = pool.spawn(task).await.expect_err("it panicked");
+            assert_eq!(error.panic_message(), Some(format!("a child of {round}").as_str()));
+            assert_eq!(ran.load(Ordering::SeqCst), 21);
+        }
+        assert_eq!(pool.spawn(|| join(|| 2, || 3)).await.expect("no panic"), (2, 3));
     }
 }

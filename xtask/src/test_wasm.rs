@@ -43,6 +43,7 @@ const TESTS: &[(&str, Kind)] = &[
     ("workers", Kind::Usual),
     ("pool_js", Kind::Usual),
     ("hold", Kind::Usual),
+    ("fork", Kind::Usual),
     ("death", Kind::Usual),
     ("primitives", Kind::Usual),
     ("futex", Kind::Usual),

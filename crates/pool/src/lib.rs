@@ -43,7 +43,7 @@ mod web;
 use web as here;
 
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
-pub use fork::join;
+pub use fork::{Scope, join, par_chunks, par_chunks_mut, par_for, par_map_reduce, scope};
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 pub use front::{Closed, JoinHandle, ThreadPool};
 pub use handle::JoinError;

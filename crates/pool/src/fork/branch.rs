@@ -52,6 +52,11 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// The header of a branch that belongs to a join of worker `owner`; `run` is called once, by a thief.
+    pub(crate) fn new(owner: usize, run: unsafe fn(*const Header)) -> Header {
+        Header { state: AtomicU32::new(0), owner: owner as u32, run }
+    }
+
     pub(crate) fn state(&self) -> BranchState {
         // Acquire: pairs with the Release in `run`; who sees DONE sees the result.
         BranchState(self.state.load(Ordering::Acquire))
@@ -97,11 +102,15 @@ pub(crate) struct Branch<F, R> {
 
 impl<F: FnOnce() -> R, R> Branch<F, R> {
     pub(crate) fn new<H: Host>(owner: usize, closure: F) -> Self {
-        Branch {
-            header: Header { state: AtomicU32::new(0), owner: owner as u32, run: run::<H, F, R> },
+        let branch = Branch {
+            header: Header::new(owner, run::<H, F, R>),
             closure: UnsafeCell::new(ManuallyDrop::new(closure)),
             result: UnsafeCell::new(None),
-        }
+        };
+        // loom knows of accesses, and not of a cell's beginning.
+        #[cfg(loom)]
+        branch.closure.with_mut(|_| ());
+        branch
     }
 
     pub(crate) fn header(&self) -> &Header {

@@ -7,6 +7,7 @@ use std::panic::resume_unwind;
 
 use super::branch::{Branch, Header, run_taken};
 use super::hot;
+use super::window::Window;
 use crate::host::{Host, Payload};
 use crate::primitive::fence_after_publication;
 use crate::scheduler::Core;
@@ -104,10 +105,7 @@ where
         return both::<H, _, _>(a, unsafe { branch.into_closure() });
     }
     hot::refresh(window);
-    core.wake_one();
-    if let Some(helper) = window.call_helper() {
-        core.host().lane(helper).window.ring();
-    }
+    announce(core, window);
     let a = H::catch(a);
     // SAFETY: this thread is worker `me`, and what was pushed since is popped or settled: the youngest branch is this one.
     if unsafe { window.pop() } {
@@ -134,8 +132,16 @@ where
     }
 }
 
+/// After a push: wakes whoever could take the branch.
+pub(super) fn announce<H: Host>(core: &Core<H>, window: &Window) {
+    core.wake_one();
+    if let Some(helper) = window.call_helper() {
+        core.host().lane(helper).window.ring();
+    }
+}
+
 /// Waits until the thief is done, and helps him meanwhile: what is in his window was all forked by the branch that is waited for.
-fn wait_for<H: Host>(core: &Core<H>, me: usize, branch: &Header) {
+pub(crate) fn wait_for<H: Host>(core: &Core<H>, me: usize, branch: &Header) {
     let window = |worker: usize| &core.host().lane(worker).window;
     let mut looks = 0;
     loop {

@@ -1,12 +1,18 @@
 //! Fork and join: `join`, and what is built on it.
 
 pub(crate) mod branch;
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
+mod child;
 #[cfg(any(feature = "std", target_arch = "wasm32", test))]
 pub(crate) mod hot;
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 mod install;
 #[cfg(any(feature = "std", target_arch = "wasm32", test))]
 pub(crate) mod join;
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
+mod par;
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
+mod scope;
 pub(crate) mod window;
 
 use crate::host::Host;
@@ -15,6 +21,10 @@ use crate::task::Task;
 
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 pub use api::join;
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
+pub use par::{par_chunks, par_chunks_mut, par_for, par_map_reduce};
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
+pub use scope::{Scope, scope};
 
 /// A branch that a thief has taken, on its way to being run.
 struct Taken<H: Host> {

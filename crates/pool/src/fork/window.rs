@@ -71,6 +71,8 @@ pub(crate) struct Window {
     doorbell: AtomicU32,
     helpers: AtomicU32,
     hint: AtomicUsize,
+    #[cfg(loom)]
+    never_used: bool,
 }
 
 impl Window {
@@ -93,13 +95,25 @@ impl Window {
             doorbell: AtomicU32::new(0),
             helpers: AtomicU32::new(0),
             hint: AtomicUsize::new(0),
+            never_used: false,
         }
+    }
+
+    /// This model's tasks do not fork: nobody looks.
+    #[cfg(loom)]
+    pub(crate) fn never_used(&mut self) {
+        self.never_used = true;
     }
 
     /// Where thieves tell the owner that there is room: on the owner's own thread, whose joins look there.
     pub(crate) fn set_hint(&self, hint: &InlineOnly) {
         // Relaxed: published by `push`.
         self.hint.swap(core::ptr::from_ref(hint).expose_provenance(), Ordering::Relaxed);
+    }
+
+    /// How many branches the owner has pushed and not popped or settled, as he sees it: exactly.
+    pub(crate) fn pushed(&self) -> u32 {
+        self.own_state().pushed()
     }
 
     /// Whether there is no room, as the owner sees it.
@@ -116,6 +130,10 @@ impl Window {
 
     /// Whether nothing can be taken.
     pub(crate) fn is_empty(&self) -> bool {
+        #[cfg(loom)]
+        if self.never_used {
+            return true;
+        }
         // SeqCst: read by a worker's second look after it announced sleep; partner: the addition in `push`, then the look at who sleeps.
         WindowState(self.state.load(Ordering::SeqCst)).pending() == 0
     }
@@ -176,6 +194,10 @@ impl Window {
 
     /// Takes the oldest branch.
     pub(crate) fn steal(&self) -> Option<*const Header> {
+        #[cfg(loom)]
+        if self.never_used {
+            return None;
+        }
         // SeqCst: as in `is_empty`.
         let mut seen = WindowState(self.state.load(Ordering::SeqCst));
         loop {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::vec::Vec;
 use std::{string::String, vec};
 
-use crate::{ThreadPool, join};
+use crate::{Scope, ThreadPool, join, par_chunks, par_chunks_mut, par_for, par_map_reduce, scope};
 
 fn fib(n: u32) -> u64 {
     if n < 2 {
@@ -168,4 +168,179 @@ fn joins_inside_tasks_that_others_wait_for() {
         .map(|mut handle| handle.join().expect("no panic"))
         .sum();
     assert_eq!(sum, (0..200).map(|i| fib(i % 12) + fib(i % 9)).sum());
+}
+
+fn counters(count: usize) -> Vec<AtomicU32> {
+    (0..count).map(|_| AtomicU32::new(0)).collect()
+}
+
+fn all_once(counters: &[AtomicU32]) -> bool {
+    counters.iter().all(|counter| counter.load(Ordering::Relaxed) == 1)
+}
+
+#[test]
+fn every_child_of_a_scope_runs_once_and_before_its_end() {
+    for threads in [1, 2, 4, 8] {
+        let pool = pool(threads);
+        for children in [0, 1, 2, 3, 10, 1000, 20_000] {
+            let ran = counters(children);
+            pool.scope(|scope| {
+                for counter in &ran {
+                    scope.spawn(|_| {
+                        counter.fetch_add(1, Ordering::Relaxed);
+                    });
+                }
+            })
+            .expect("installed");
+            assert!(all_once(&ran), "{threads} threads, {children} children");
+        }
+    }
+    let mut here = 0;
+    scope(|scope| scope.spawn(|_| here += 1));
+    assert_eq!(here, 1, "outside a pool, too");
+}
+
+/// Children that spawn children, joins inside scopes, scopes inside joins, and a scope that is spawned into from inside an inner one.
+#[test]
+fn scopes_and_joins_nest() {
+    fn tree<'scope>(scope: &Scope<'scope>, depth: u32, count: &'scope AtomicU32) {
+        count.fetch_add(1, Ordering::Relaxed);
+        if depth > 0 {
+            for _ in 0..3 {
+                scope.spawn(move |scope| tree(scope, depth - 1, count));
+            }
+        }
+    }
+    for threads in [1, 2, 4] {
+        let pool = pool(threads);
+        for _ in 0..20 {
+            let (count, other) = (AtomicU32::new(0), AtomicU32::new(0));
+            let add = || {
+                other.fetch_add(1, Ordering::Relaxed);
+            };
+            let ((), sum) = pool
+                .join(
+                    || scope(|scope| tree(scope, 6, &count)),
+                    || {
+                        scope(|outer| {
+                            outer.spawn(|_| add());
+                            scope(|inner| {
+                                inner.spawn(|inner| {
+                                    inner.spawn(|_| add());
+                                    assert_eq!(join(|| fib(10), || fib(11)), (55, 89));
+                                });
+                                // Below the inner scope's branches: kept, and not exposed.
+                                (0..20).for_each(|_| outer.spawn(|_| add()));
+                                inner.spawn(|_| add());
+                            });
+                            fib(12)
+                        })
+                    },
+                )
+                .expect("installed");
+            assert_eq!((count.into_inner(), other.into_inner(), sum), ((3_u32.pow(7) - 1) / 2, 23, 144));
+        }
+    }
+}
+
+/// A chain of children, each of which spawns the next, is a loop: it needs no stack.
+#[test]
+fn a_long_chain_of_children_needs_no_stack() {
+    fn next<'scope>(scope: &Scope<'scope>, left: u32, count: &'scope AtomicU32) {
+        count.fetch_add(1, Ordering::Relaxed);
+        if left > 0 {
+            scope.spawn(move |scope| next(scope, left - 1, count));
+        }
+    }
+    let (pool, count) = (pool(1), AtomicU32::new(0));
+    pool.scope(|scope| next(scope, 300_000, &count)).expect("installed");
+    assert_eq!(count.into_inner(), 300_001);
+}
+
+#[test]
+fn large_children_and_what_they_hold_are_dropped_once() {
+    let (pool, held) = (pool(2), std::sync::Arc::new(()));
+    let sum = AtomicU32::new(0);
+    pool.scope(|scope| {
+        for i in 0..500_u32 {
+            let (held, large, sum) = (std::sync::Arc::clone(&held), [i; 40], &sum);
+            scope.spawn(move |_| {
+                sum.fetch_add(large.iter().sum::<u32>() / 40, Ordering::Relaxed);
+                drop(held);
+            });
+        }
+    })
+    .expect("installed");
+    assert_eq!((sum.into_inner(), std::sync::Arc::strong_count(&held)), ((0..500).sum(), 1));
+}
+
+#[test]
+fn a_panic_in_a_scope_comes_out_when_every_child_has_ended() {
+    for threads in [1, 2, 4] {
+        let pool = pool(threads);
+        for body_panics in [false, true] {
+            let ran = counters(300);
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                pool.scope(|scope| {
+                    for (i, counter) in ran.iter().enumerate() {
+                        scope.spawn(move |_| {
+                            counter.fetch_add(1, Ordering::Relaxed);
+                            if i % 50 == 7 {
+                                panic!("a child");
+                            }
+                        });
+                    }
+                    if body_panics {
+                        panic!("the body");
+                    }
+                })
+            }));
+            assert_eq!(message(&*caught.expect_err("it panicked")), if body_panics { "the body" } else { "a child" });
+            assert!(all_once(&ran));
+        }
+        assert_eq!(pool.install(|| fib(10)).expect("the pool goes on"), 55);
+    }
+}
+
+#[test]
+fn loops_visit_every_index_once() {
+    for threads in [1, 2, 4] {
+        let pool = pool(threads);
+        for length in [0, 1, 2, 3, 7, 1000, 50_000] {
+            let ran = counters(length);
+            let visit = |i: usize| {
+                ran[i].fetch_add(1, Ordering::Relaxed);
+            };
+            pool.par_for(0..length, visit).expect("installed");
+            assert!(all_once(&ran));
+            pool.install(|| par_chunks(&ran, 7, |number, chunk| assert!(all_once(chunk) && number <= length / 7)))
+                .expect("installed");
+            let mut numbers = vec![0; length];
+            pool.install(|| par_chunks_mut(&mut numbers, 9, |number, chunk| chunk.fill(number + 1)))
+                .expect("installed");
+            assert!(numbers.iter().enumerate().all(|(i, number)| *number == i / 9 + 1));
+            // Not commutative, so that the order shows.
+            let text = |i: usize| String::from(char::from(b'a' + (i % 26) as u8));
+            let joined = pool.install(|| par_map_reduce(0..length.min(1000), text, |a, b| a + &b)).expect("installed");
+            assert_eq!(joined.unwrap_or_default(), (0..length.min(1000)).map(text).collect::<String>());
+        }
+    }
+    par_for(5..8, |i| assert!((5..8).contains(&i)));
+}
+
+/// A loop whose first index is long gives the rest away, but for the few that come with the first when the window is full.
+#[test]
+fn a_loop_with_one_long_index_gives_the_rest_away() {
+    let (pool, ran) = (pool(2), AtomicU32::new(0));
+    let body = |i: usize| {
+        if i == 0 {
+            while ran.load(Ordering::SeqCst) < 90 {
+                thread::yield_now();
+            }
+        } else {
+            ran.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    pool.par_for(0..100, body).expect("installed");
+    assert_eq!(ran.into_inner(), 99);
 }

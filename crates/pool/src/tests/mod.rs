@@ -4,5 +4,7 @@
 mod fork;
 #[cfg(loom)]
 mod model;
+#[cfg(loom)]
+mod model_fork;
 #[cfg(all(not(loom), feature = "std", not(target_arch = "wasm32")))]
 mod native;

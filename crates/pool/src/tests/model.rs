@@ -20,7 +20,7 @@ use crate::job::{JobRef, QueuedJob};
 use crate::scheduler::{Core, Leave};
 use crate::task::Task;
 
-struct ModelHost {
+pub(super) struct ModelHost {
     threads: Vec<(ThreadWord, Lane)>,
 }
 
@@ -54,16 +54,30 @@ impl Host for ModelHost {
     }
 }
 
-type Pool = Arc<Core<ModelHost>>;
+pub(super) type Pool = Arc<Core<ModelHost>>;
 
+/// A pool whose tasks do not fork: its workers do not look into the windows, so there is much less to explore.
 fn pool(workers: usize) -> Pool {
-    let host = ModelHost { threads: (0..workers).map(|_| (ThreadWord::new(), Lane::new())).collect() };
+    pool_of(workers, || {
+        let mut lane = Lane::new();
+        lane.window.never_used();
+        lane
+    })
+}
+
+/// A pool whose tasks fork.
+pub(super) fn pool_that_forks(workers: usize) -> Pool {
+    pool_of(workers, Lane::new)
+}
+
+fn pool_of(workers: usize, lane: impl Fn() -> Lane) -> Pool {
+    let host = ModelHost { threads: (0..workers).map(|_| (ThreadWord::new(), lane())).collect() };
     // See `injector::coarse`.
     Arc::new(if workers == 1 { Core::new(host) } else { Core::coarse(host) })
 }
 
 /// A worker thread with its event loop: comes back to the loop when the messages are handled. Returns how many it handled.
-fn start(pool: &Pool, worker: usize) -> thread::JoinHandle<u32> {
+pub(super) fn start(pool: &Pool, worker: usize) -> thread::JoinHandle<u32> {
     start_with_handler(pool, worker, || ())
 }
 
@@ -88,13 +102,13 @@ fn start_with_handler(pool: &Pool, worker: usize, handler: impl Fn() + Send + 's
 }
 
 /// Every interleaving with up to `LOOM_MAX_PREEMPTIONS` preemptions, 2 unless set.
-fn model(check: impl Fn() + Sync + Send + 'static) {
+pub(super) fn model(check: impl Fn() + Sync + Send + 'static) {
     explore(0, check);
 }
 
 /// The same with one preemption less: for models with two workers, which have many more steps. (A worker that goes to sleep is no
 /// preemption, so that one more already crosses every step of one worker with every step of the others.)
-fn model_of_two_workers(check: impl Fn() + Sync + Send + 'static) {
+pub(super) fn model_of_two_workers(check: impl Fn() + Sync + Send + 'static) {
     explore(1, check);
 }
 
@@ -107,7 +121,7 @@ fn explore(fewer: usize, check: impl Fn() + Sync + Send + 'static) {
 
 /// Sleeps until `count` is `expected`, so that the models' submitters do not close the pool before their tasks have run: closing wakes
 /// everybody, and would hide a lost wake-up. A lost one is then a deadlock, which loom reports.
-fn wait_for(count: &AtomicU32, expected: u32) {
+pub(super) fn wait_for(count: &AtomicU32, expected: u32) {
     loop {
         let now = count.load(Ordering::Acquire);
         if now == expected {

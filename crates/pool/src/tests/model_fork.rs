@@ -1,0 +1,242 @@
+//! loom models of fork and join. A lost wake-up is a deadlock in all of them, which loom reports.
+
+use core::sync::atomic::Ordering;
+
+use loom::sync::Arc;
+use loom::thread;
+use weblane_futex::AtomicU32;
+
+use super::model::{ModelHost, Pool, model, model_of_two_workers, pool_that_forks, start, wait_for};
+use crate::fork::branch::{Branch, run_taken};
+use crate::fork::hot;
+use crate::fork::join::join_in;
+use crate::host::{Host, Seat};
+use crate::scheduler::Core;
+
+/// Runs `task` as if worker `me` had taken it from a queue, without the loop around it.
+fn as_worker<R>(core: &Core<ModelHost>, me: usize, task: impl FnOnce() -> R) -> R {
+    let before = ModelHost::set_seat(Some(Seat { core, worker: me }));
+    let stay = hot::enter(&core.host().lane(me).window);
+    let result = task();
+    drop(stay);
+    ModelHost::set_seat(before);
+    result
+}
+
+fn join<RA, RB>(a: impl FnOnce() -> RA, b: impl FnOnce() -> RB) -> (RA, RB) {
+    join_in::<ModelHost, _, _, _, _>(a, b)
+}
+
+/// A thief that looks once at the window of worker 0, and runs what it takes as worker `me`.
+fn one_theft(pool: &Pool, me: usize) -> thread::JoinHandle<bool> {
+    let pool = Arc::clone(pool);
+    thread::spawn(move || {
+        as_worker(&pool, me, || {
+            let Some(branch) = pool.host().lane(0).window.steal() else {
+                return false;
+            };
+            // SAFETY: just taken, by the thread that is worker `me`.
+            unsafe { run_taken(&*pool, me, branch) };
+            true
+        })
+    })
+}
+
+fn count(counter: &AtomicU32) -> impl FnOnce() -> u32 {
+    move || counter.fetch_add(1, Ordering::AcqRel)
+}
+
+#[inline(never)]
+fn deeper(run: impl FnOnce()) {
+    let space = core::hint::black_box([0_u64; 64]);
+    run();
+    core::hint::black_box(space);
+}
+
+/// The owner's pop and a thief's claim of the same branch: it runs once, on one of both, and the owner gets its result.
+#[test]
+fn join_claim_vs_thief() {
+    model(|| {
+        let pool = pool_that_forks(2);
+        let counter = AtomicU32::new(0);
+        let thief = one_theft(&pool, 1);
+        let (a, b) = as_worker(&pool, 0, || join(|| 5, count(&counter)));
+        assert_eq!((a, b), (5, 0));
+        thief.join().unwrap();
+        assert_eq!(counter.load(Ordering::Acquire), 1);
+    });
+}
+
+/// The same with two branches and two thieves: each branch once, the older one first.
+#[test]
+fn join_claim_vs_two_thieves() {
+    model_of_two_workers(|| {
+        let pool = pool_that_forks(3);
+        let (outer, inner) = (AtomicU32::new(0), AtomicU32::new(0));
+        let thieves = [one_theft(&pool, 1), one_theft(&pool, 2)];
+        as_worker(&pool, 0, || join(|| join(|| (), count(&inner)), count(&outer)));
+        for thief in thieves {
+            thief.join().unwrap();
+        }
+        assert_eq!((outer.load(Ordering::Acquire), inner.load(Ordering::Acquire)), (1, 1));
+    });
+}
+
+/// The slot of a branch that was claimed and whose pointer the thief has not read yet is not used again (the receipt). The window of a model
+/// has two slots, so the third branch wants the first one's.
+#[test]
+fn window_slot_is_used_again_after_its_receipt() {
+    model(|| {
+        let pool = pool_that_forks(2);
+        let counters = [0; 3].map(AtomicU32::new);
+        let thief = one_theft(&pool, 1);
+        let [first, second, third] = &counters;
+        as_worker(&pool, 0, || join(|| join(|| join(|| (), count(third)), count(second)), count(first)));
+        thief.join().unwrap();
+        assert_eq!(counters.map(|counter| counter.load(Ordering::Acquire)), [1, 1, 1]);
+    });
+}
+
+/// A stale claim: the thief has read the counts, the branch goes and another comes in its place. It takes the new one, or nothing.
+#[test]
+fn window_counts_go_away_and_come_back() {
+    model(|| {
+        let pool = pool_that_forks(2);
+        let counters = [0; 2].map(AtomicU32::new);
+        let thief = one_theft(&pool, 1);
+        as_worker(&pool, 0, || {
+            assert_eq!(join(|| (), count(&counters[0])).1, 0);
+            // In another place in memory, so that the two are not mistaken for one another.
+            deeper(|| assert_eq!(join(|| (), count(&counters[1])).1, 0));
+        });
+        thief.join().unwrap();
+        assert_eq!(counters.map(|counter| counter.load(Ordering::Acquire)), [1, 1]);
+    });
+}
+
+/// Race 1 for branches: a branch that is exposed while the other worker goes to sleep. The first closure waits for the second, so
+/// that nobody but the thief can help.
+#[test]
+fn lazy_join_promotion() {
+    model(|| {
+        let pool = pool_that_forks(2);
+        let counter = Arc::new(AtomicU32::new(0));
+        let worker = start(&pool, 1);
+        as_worker(&pool, 0, || {
+            let signal = || {
+                counter.fetch_add(1, Ordering::Release);
+                weblane_futex::notify_all(&counter);
+            };
+            join(|| wait_for(&counter, 1), signal)
+        });
+        pool.close();
+        worker.join().unwrap();
+    });
+}
+
+/// Race 1 again, for a second branch beside the first: what the last searcher to find something leaves must wake somebody else, or
+/// be seen by him.
+#[test]
+fn lazy_join_promotion_of_two() {
+    model_of_two_workers(|| {
+        let pool = pool_that_forks(2);
+        let counter = Arc::new(AtomicU32::new(0));
+        let worker = start(&pool, 1);
+        as_worker(&pool, 0, || {
+            let signal = || {
+                counter.fetch_add(1, Ordering::Release);
+                weblane_futex::notify_all(&counter);
+            };
+            join(|| join(|| wait_for(&counter, 2), signal), signal)
+        });
+        pool.close();
+        worker.join().unwrap();
+    });
+}
+
+/// The owner waits for a branch that is running: the ring at its end is not lost, and the result is there.
+#[test]
+fn join_running() {
+    model(|| {
+        let pool = pool_that_forks(2);
+        let thief = Arc::clone(&pool);
+        // The branch is taken by hand, so that it is running for sure when the owner comes.
+        let (stolen, taken) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let (at_thief, by_thief) = (Arc::clone(&stolen), Arc::clone(&taken));
+        let thief = thread::spawn(move || {
+            wait_for(&at_thief, 1);
+            let branch = thief.host().lane(0).window.steal().unwrap();
+            by_thief.fetch_add(1, Ordering::Release);
+            weblane_futex::notify_all(&by_thief);
+            // SAFETY: just taken, by the thread that is worker 1.
+            as_worker(&thief, 1, || unsafe { run_taken(&*thief, 1, branch) });
+        });
+        let (_, seven) = as_worker(&pool, 0, || {
+            join(
+                || {
+                    stolen.fetch_add(1, Ordering::Release);
+                    weblane_futex::notify_all(&stolen);
+                    wait_for(&taken, 1);
+                },
+                || 7,
+            )
+        });
+        assert_eq!(seven, 7);
+        thief.join().unwrap();
+    });
+}
+
+/// The owner sleeps for a branch in which the thief forks again and then waits for what he has forked: only the owner can run it. It
+/// comes while the thief has claimed the branch and not said so, or later.
+#[test]
+fn join_running_helps_the_thief() {
+    model(|| {
+        let pool = pool_that_forks(2);
+        let (taken, helped) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let signal = |counter: &AtomicU32| {
+            counter.fetch_add(1, Ordering::Release);
+            weblane_futex::notify_all(counter);
+        };
+        let inner = Arc::clone(&helped);
+        let second = move || join(|| wait_for(&inner, 1), || signal(&inner));
+        let core = Arc::clone(&pool);
+        as_worker(&pool, 0, || {
+            let window = &core.host().lane(0).window;
+            let branch = Branch::new::<ModelHost>(0, second);
+            // SAFETY: this thread is worker 0; the branch stays here until it is settled.
+            assert!(unsafe { window.push(branch.as_pointer()) });
+            let (thieves, by_thief) = (Arc::clone(&core), Arc::clone(&taken));
+            let thief = thread::spawn(move || {
+                let branch = thieves.host().lane(0).window.steal().unwrap();
+                signal(&by_thief);
+                // SAFETY: just taken, by the thread that is worker 1.
+                as_worker(&thieves, 1, || unsafe { run_taken(&*thieves, 1, branch) });
+            });
+            wait_for(&taken, 1);
+            // SAFETY: as above.
+            assert!(!unsafe { window.pop() });
+            crate::fork::join::wait_for(&*core, 0, branch.header());
+            // SAFETY: as above; it was taken and is done.
+            unsafe { window.settle() };
+            thief.join().unwrap();
+        });
+    });
+}
+
+/// After a theft the owner's joins see that there is room: the hint is not lost while the owner sets it.
+#[test]
+fn window_hint_is_not_overlooked() {
+    model(|| {
+        let pool = pool_that_forks(2);
+        let core = Arc::clone(&pool);
+        let thief = one_theft(&pool, 1);
+        as_worker(&pool, 0, || {
+            let innermost = || {
+                // It has run what it took, so it has left the hint.
+                let _ = thief.join().unwrap();
+                assert_eq!(hot::inline_only(), core.host().lane(0).window.is_full());
+            };
+            join(|| join(innermost, || ()), || ())
+        });
+    });
+}
