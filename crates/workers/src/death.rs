@@ -19,7 +19,8 @@
 //! 1. The status becomes `Dead`: from then on `send` refuses, also a send that is under way and looks once more after posting.
 //! 2. What waits in its inbox is dropped, which tells whoever waits for an answer.
 //! 3. Every other worker is told by a message, and **settles its word** (below).
-//! 4. The hooks of [`on_death`] run.
+//! 4. Whoever waits for a lock of `weblane-sync` that it held, or comes for one later, learns that its holder is dead.
+//! 5. The hooks of [`on_death`] run.
 //!
 //! # A sender that died between post and count (race 47)
 //!
@@ -141,6 +142,7 @@ pub(crate) fn bury(id: ThreadId, cause: &str) {
         // One that is dead too needs nothing.
         let _ = send(other, Message::new(move |_, _| settle(id)));
     }
+    dead.abandon_number();
     run_hooks(id);
 }
 
