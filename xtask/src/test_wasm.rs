@@ -51,6 +51,7 @@ const TESTS: &[(&str, Kind)] = &[
     ("sync", Kind::Usual),
     ("sync_dead", Kind::Usual),
     ("channel", Kind::Usual),
+    ("pool_end", Kind::Usual),
     ("script_not_found", Kind::Usual),
     ("start_timeout", Kind::Usual),
     ("start_late", Kind::Usual),

@@ -48,7 +48,8 @@ impl<H: Host> Core<H> {
     /// Between the two looks at the sleepers a worker may have been woken by a late token and have run a task; then it is not done with
     /// that: a stopped worker empties its own ring, and whatever it spawns is run by itself. Nothing is lost; the others only go home early.
     pub(crate) fn end_if_quiet(&self) {
-        let all_sleep = || self.idle.load().sleepers() == self.present();
+        // A held worker that rests in its event loop has nothing to do for the pool either; what is awaited there goes on without the pool.
+        let all_sleep = || self.idle.load().sleepers() | self.held.load() == self.present();
         if all_sleep() && self.injector.is_finished() && !self.anything_stealable() && all_sleep() {
             self.stop_all();
         }

@@ -159,6 +159,10 @@ impl<H: Host> Worker<'_, H> {
                 core.held.end(me);
                 break SliceEnd::Stop;
             }
+            if core.is_closed() {
+                // Perhaps the last one awake. STOP then comes with a call, which ends this rest at once.
+                core.end_if_quiet();
+            }
             break SliceEnd::Rest;
         };
         self.count_busy();

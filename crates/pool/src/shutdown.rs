@@ -3,7 +3,7 @@
 //! 1. The pool is closed: every level of the shared queue refuses what comes from outside. What the workers' own tasks spawn is still accepted.
 //! 2. Workers go on: they run what is queued, or drop it.
 //! 3. The worker that falls asleep last, with nothing queued anywhere, tells all to stop. While a task runs, its worker is not asleep; a worker
-//!    that is out in its event loop, because of messages, is not asleep either.
+//!    that is out in its event loop for messages is not asleep either; one that rests there, because somebody holds it, is.
 //! 4. Each worker stops, its thread becomes free for other pools, and it says so. The last one ends the pool.
 
 use alloc::sync::Arc;
