@@ -67,6 +67,11 @@ fn spurious_wakes_are_bounded() {
 }
 
 #[test]
+fn a_spent_budget_is_spent() {
+    model(cases::a_spent_budget_is_spent);
+}
+
+#[test]
 fn no_time_outs() {
     model(cases::no_time_outs);
 }

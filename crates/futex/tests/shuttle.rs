@@ -10,13 +10,16 @@ use shuttle as modelled;
 mod cases;
 
 use cases::Seen;
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::{Config, Runner};
 
 const RANDOM: usize = 3000;
 const BY_DEPTH: usize = 1000;
 
+/// From seeds, so that what a model says it must have seen does not hang on luck.
 fn model(check: impl Fn() + Sync + Send + Clone + 'static) {
-    shuttle::check_random(check.clone(), RANDOM);
-    shuttle::check_pct(check, BY_DEPTH, 3);
+    Runner::new(RandomScheduler::new_from_seed(1, RANDOM), Config::default()).run(check.clone());
+    Runner::new(PctScheduler::new_from_seed(1, 3, BY_DEPTH), Config::default()).run(check);
 }
 
 /// The same for a model that notes what it saw.
@@ -74,6 +77,11 @@ fn race_41_the_word_decides() {
 #[test]
 fn spurious_wakes_are_bounded() {
     assert_eq!(explore(cases::spurious_wakes_are_bounded), ["(0, 0)", "(1, 0)", "(1, 1)", "(2, 1)", "(2, 2)"]);
+}
+
+#[test]
+fn a_spent_budget_is_spent() {
+    model(cases::a_spent_budget_is_spent);
 }
 
 #[test]

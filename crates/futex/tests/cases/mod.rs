@@ -137,6 +137,24 @@ pub(crate) fn spurious_wakes_are_bounded(seen: &Seen) {
     seen.note((slept, notified));
 }
 
+/// The only wake for no reason is spent by a wait that nobody else ends; the next one is notified, or finds the word changed.
+pub(crate) fn a_spent_budget_is_spent() {
+    model::spurious_wakes(1);
+    let (turn, word) = (word(), word());
+    let (other, other_turn) = (Arc::clone(&word), Arc::clone(&turn));
+    let waiter = thread::spawn(move || {
+        assert_eq!(wait(&other, 0, None).unwrap(), Wait::Woken);
+        other_turn.store(1, Ordering::Release);
+        wait(&other, 0, None).unwrap()
+    });
+    while turn.load(Ordering::Acquire) == 0 {
+        thread::yield_now();
+    }
+    word.store(1, Ordering::Release);
+    let notified = notify_one(&word);
+    assert_eq!(waiter.join().unwrap(), if notified { Wait::Woken } else { Wait::Mismatch });
+}
+
 /// With a budget of none, a timed wait is an untimed one.
 pub(crate) fn no_time_outs() {
     model::time_outs(0);
