@@ -48,7 +48,7 @@ fn through_a_stream<T: Copy + PartialEq + Debug>(
     }
 }
 
-fn everywhere<T: Copy + PartialEq + Debug>(values: [T; 3]) {
+fn everywhere<T: Copy + PartialEq + Debug + 'static>(values: [T; 3]) {
     through_flags(spsc::Ring::<T, 5>::new().split(), values);
     through_flags(spsc::channel(5), values);
     let mut storage = [const { spsc::Slot::<T>::new() }; 4];
