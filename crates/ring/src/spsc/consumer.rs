@@ -6,6 +6,20 @@ use super::ring::{Link, Slot};
 use crate::ends::End;
 
 /// The end of the one thread that pops. May be moved to another thread.
+///
+/// # Progress
+///
+/// Wait-free: no operation has a loop.
+///
+/// # Memory ordering
+///
+/// | operation | atomic loads | stores | read-modify-writes |
+/// |---|---|---|---|
+/// | [`pop`](Consumer::pop) | 1 Acquire | 1 Release (on wasm a swap); none when empty | – |
+/// | [`peek`](Consumer::peek), [`is_empty`](Consumer::is_empty), [`is_abandoned`](Consumer::is_abandoned) | 1 Acquire | – | – |
+/// | drop | – | – | 1 Release |
+///
+/// What the producer did before a push happens before the pop that takes its value, and all it ever did before [`is_abandoned`](Consumer::is_abandoned) is true.
 pub struct Consumer<'a, T> {
     link: Link<'a, T>,
     /// The slot that comes next.

@@ -6,6 +6,21 @@ use super::ring::{Link, Slot};
 use crate::ends::End;
 
 /// The end of the one thread that pushes. May be moved to another thread.
+///
+/// # Progress
+///
+/// Wait-free: no operation has a loop, but for [`push_iter`](Producer::push_iter), which has one turn for each value.
+///
+/// # Memory ordering
+///
+/// | operation | atomic loads | stores | read-modify-writes |
+/// |---|---|---|---|
+/// | [`push`](Producer::push) | 1 Acquire | 1 Release (on wasm a swap) | – |
+/// | [`push_iter`](Producer::push_iter) | 1 for each value, and 1 when full | 1 for each value | – |
+/// | [`is_full`](Producer::is_full), [`is_abandoned`](Producer::is_abandoned) | 1 Acquire | – | – |
+/// | drop | – | – | 1 Release |
+///
+/// What happened before a push happens before the pop that takes its value; what the consumer did before a pop happens before the push that finds its place free.
 pub struct Producer<'a, T> {
     link: Link<'a, T>,
     /// The slot that comes next.
@@ -36,11 +51,19 @@ impl<'a, T> Producer<'a, T> {
         if !slot.is_empty() {
             return Err(value);
         }
+        // SAFETY: its next slot is empty.
+        unsafe { self.put(value) };
+        Ok(())
+    }
+
+    /// # Safety
+    ///
+    /// The slot that comes next is empty.
+    unsafe fn put(&mut self, value: T) {
         // SAFETY: this is the producer, and its next slot is empty.
-        unsafe { slot.put(value) };
+        unsafe { self.slot().put(value) };
         let next = self.at + 1;
         self.at = if next == self.link.slots().len() { 0 } else { next };
-        Ok(())
     }
 
     /// Appends values until the iterator ends or the ring is full; returns how many. No value is taken from the iterator that has no place.
@@ -48,9 +71,8 @@ impl<'a, T> Producer<'a, T> {
         let (mut values, mut count) = (values.into_iter(), 0);
         while !self.is_full() {
             let Some(value) = values.next() else { break };
-            if self.push(value).is_err() {
-                unreachable!("a ring that is not full stays so until its producer pushes");
-            }
+            // SAFETY: a slot that is empty stays so until this producer pushes.
+            unsafe { self.put(value) };
             count += 1;
         }
         count

@@ -20,7 +20,15 @@ const EMPTY: u32 = 0;
 /// The flag of a slot that holds a value.
 const FULL: u32 = 1;
 
-/// One place of a ring, for storage that the caller lends.
+/// One place of a ring, for storage that the caller lends: see [`BorrowedRing`].
+///
+/// # Progress
+///
+/// A place does nothing by itself. What happens to it takes one load and one store, without a loop.
+///
+/// # Memory ordering
+///
+/// Its flag is set with Release and read with Acquire, by both ends in turn.
 pub struct Slot<T> {
     flag: AtomicU32,
     value: slot::Slot<T>,
@@ -163,6 +171,14 @@ impl<T, S: Storage<Slot<T>>> Raw<T, S> {
 ///
 /// In a `static`, on the stack, or in a struct. What is left in it is dropped with it.
 ///
+/// # Progress
+///
+/// Making the ends and dropping them is wait-free; what they do, see [`Producer`] and [`Consumer`].
+///
+/// # Memory ordering
+///
+/// Both ends are made by one read-modify-write (Acquire), and each goes by one (Release): what earlier ends did happens before what new ones do.
+///
 /// # Examples
 ///
 /// ```
@@ -227,6 +243,14 @@ impl<T, const N: usize> fmt::Debug for Ring<T, N> {
 }
 
 /// A ring over storage that the caller lends: memory at a fixed address, a part of a larger structure.
+///
+/// # Progress
+///
+/// Making the ends and dropping them is wait-free; what they do, see [`Producer`] and [`Consumer`].
+///
+/// # Memory ordering
+///
+/// Both ends are made by one read-modify-write (Acquire), and each goes by one (Release): what earlier ends did happens before what new ones do.
 ///
 /// # Examples
 ///

@@ -9,6 +9,22 @@ use super::ring::{FREE, Ring};
 /// The end of the one thread that pushes.
 ///
 /// May be moved to another thread, and is used by one at a time.
+///
+/// # Progress
+///
+/// A push is wait-free. Taking values is lock-free: it starts again only when a thief has just taken some, and there is one theft for each turn of a thief.
+///
+/// # Memory ordering
+///
+/// | operation | atomic loads | stores | read-modify-writes |
+/// |---|---|---|---|
+/// | [`push`](Owner::push) | none; 2 Acquire when the ring seems full | 1 Release (on wasm a swap) | – |
+/// | [`pop`](Owner::pop), [`pop_lifo`](Owner::pop_lifo) | 1 Acquire | – | 1 Release |
+/// | [`drain_half`](Owner::drain_half) | 1 Acquire | – | 1 Release for all |
+/// | [`len`](Owner::len), [`is_empty`](Owner::is_empty) | 1 Acquire | – | – |
+/// | [`free`](Owner::free) | 2 Acquire | – | – |
+///
+/// What happened before a push happens before whatever takes its value. The copies of a thief happen before the push that uses their slots again.
 pub struct Owner<'a, T, const N: usize> {
     ring: &'a Ring<T, N>,
     /// Not `Sync`: two threads must not be the owner at once.

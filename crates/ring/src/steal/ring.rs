@@ -71,6 +71,15 @@ pub(super) struct Private {
 /// In a `static`, in a box, or on the stack: the ring does not allocate. [`split`](Ring::split) gives the two ends. What is left in
 /// the ring is dropped with it.
 ///
+/// # Progress
+///
+/// The owner's [`push`](Owner::push) is wait-free and its other operations lock-free; thieves come one at a time. See [`Owner`] and [`Stealer`].
+///
+/// # Memory ordering
+///
+/// Making the ends touches no atomic: [`split`](Ring::split) has the ring to itself, and the caller of [`owner`](Ring::owner) answers for the order between one owner
+/// and the next.
+///
 /// # Examples
 ///
 /// ```

@@ -28,6 +28,22 @@ impl<T> Steal<T> {
 }
 
 /// The end of those who do not push. Copy it and give it to any number of threads.
+///
+/// # Progress
+///
+/// A thief never waits: while another one is at work it is told [`Steal::Busy`]. Its own turn starts again only when the owner has just taken something. A thief that
+/// is stopped in its turn keeps the others out, and the slots that it has claimed in use; the owner goes on.
+///
+/// # Memory ordering
+///
+/// | operation | atomic loads | stores | read-modify-writes |
+/// |---|---|---|---|
+/// | [`steal`](Stealer::steal) | 1 Relaxed, 2 Acquire | – | 1 Relaxed, 2 Release |
+/// | [`steal_half_into`](Stealer::steal_half_into) | the same, and 2 Acquire of the other ring | 1 Release in the other ring for all | 1 Relaxed, 2 Release |
+/// | either, when another thief is at work | 1 Relaxed | – | – or 1 |
+/// | [`len`](Stealer::len), [`is_empty`](Stealer::is_empty) | 2 or 3 | – | – |
+///
+/// What the owner did before a push happens before the theft of its value.
 pub struct Stealer<'a, T, const N: usize> {
     ring: &'a Ring<T, N>,
 }

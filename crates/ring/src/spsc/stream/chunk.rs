@@ -31,6 +31,14 @@ impl core::error::Error for TooFew {}
 
 /// Free slots to write in place. Dropping the chunk writes nothing.
 ///
+/// # Progress
+///
+/// Wait-free: the slots are this end's already.
+///
+/// # Memory ordering
+///
+/// One Release store (on wasm a swap) publishes all that was written; dropping the chunk touches no atomic.
+///
 /// # Examples
 ///
 /// ```
@@ -123,6 +131,14 @@ impl<T> fmt::Debug for WriteChunk<'_, '_, T> {
 }
 
 /// Values to read in place. Dropping the chunk takes none of them.
+///
+/// # Progress
+///
+/// Wait-free: the values are this end's already.
+///
+/// # Memory ordering
+///
+/// One Release store (on wasm a swap) gives back all the slots that were read; dropping the chunk touches no atomic.
 ///
 /// # Examples
 ///
@@ -224,6 +240,14 @@ impl<T> fmt::Debug for ReadChunk<'_, '_, T> {
 }
 
 /// The iterator of [`ReadChunk`].
+///
+/// # Progress
+///
+/// Wait-free.
+///
+/// # Memory ordering
+///
+/// No atomic while it runs; one Release store (on wasm a swap) when it is dropped. One that is forgotten gives its slots back with the next pop.
 pub struct Taken<'c, 'a, T> {
     consumer: &'c mut Consumer<'a, T>,
     left: u32,

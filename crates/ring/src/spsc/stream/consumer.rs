@@ -14,6 +14,24 @@ use crate::slot;
 use crate::slot::Slot;
 
 /// The end of the one thread that pops. May be moved to another thread.
+///
+/// # Progress
+///
+/// Wait-free: no operation waits for the producer or starts again. Those that move many values have a turn for each.
+///
+/// # Memory ordering
+///
+/// | operation | atomic loads | stores | read-modify-writes |
+/// |---|---|---|---|
+/// | [`pop`](Consumer::pop) | 1 Acquire when it looks empty, else none | 1 Release (on wasm a swap) | – |
+/// | `pop_slice` | 1 when there seems to be too little | 1 for all | – |
+/// | [`peek`](Consumer::peek), [`read_chunk`](Consumer::read_chunk) | 1 when there seems to be too little | – | – |
+/// | [`ReadChunk::commit`], the end of a [`Taken`](super::Taken) | – | 1 for all | – |
+/// | [`available`](Consumer::available), [`is_abandoned`](Consumer::is_abandoned) | 1 Acquire | – | – |
+/// | drop | – | 1 Release | 1 Release |
+///
+/// What the producer did before a publication happens before whatever takes one of its values, and all it ever did before
+/// [`is_abandoned`](Consumer::is_abandoned) is true.
 pub struct Consumer<'a, T> {
     link: Link<'a, T>,
     /// The oldest value: a copy of the shared number, or further while a chunk is read.

@@ -14,6 +14,25 @@ use crate::slot;
 use crate::slot::Slot;
 
 /// The end of the one thread that pushes. May be moved to another thread.
+///
+/// # Progress
+///
+/// Wait-free: no operation waits for the consumer or starts again. Those that move many values have a turn for each.
+///
+/// # Memory ordering
+///
+/// | operation | atomic loads | stores | read-modify-writes |
+/// |---|---|---|---|
+/// | [`push`](Producer::push) | 1 Acquire when it looks full, else none | 1 Release (on wasm a swap) | – |
+/// | `push_slice` | 1 when there seems to be too little room | 1 for all | – |
+/// | [`push_iter`](Producer::push_iter) | 1 | 1 for all; none if there were none | – |
+/// | [`write_chunk`](Producer::write_chunk) | 1 when there seems to be too little room | – | – |
+/// | [`WriteChunk::fill`], `commit` | – | 1 for all | – |
+/// | [`free`](Producer::free), [`is_abandoned`](Producer::is_abandoned) | 1 Acquire | – | – |
+/// | drop | – | – | 1 Release |
+///
+/// What happened before a publication happens before whatever takes one of its values; what the consumer did before it gave places back happens before they are
+/// written again.
 pub struct Producer<'a, T> {
     link: Link<'a, T>,
     /// Where the next value goes: a copy of the shared number.

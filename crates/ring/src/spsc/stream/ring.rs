@@ -64,6 +64,14 @@ impl<T, S: Storage<Slot<T>>> Drop for Raw<T, S> {
 /// In a `static`, on the stack, or in a struct. What is left in it is dropped with it, unless the consumer was leaked (`mem::forget`), which leaks the
 /// values too.
 ///
+/// # Progress
+///
+/// Making the ends and dropping them is wait-free; what they do, see [`Producer`] and [`Consumer`].
+///
+/// # Memory ordering
+///
+/// Both ends are made by one read-modify-write (Acquire), and each goes by one (Release): what earlier ends did happens before what new ones do.
+///
 /// # Examples
 ///
 /// ```
@@ -192,6 +200,14 @@ pub fn channel_starting_at<T>(capacity: usize, position: u32) -> (Producer<'stat
 /// A ring over storage that the caller lends: a part of a larger buffer, memory at a fixed address, a slice in a `static`.
 ///
 /// What is left in it is dropped with it.
+///
+/// # Progress
+///
+/// Making the ends and dropping them is wait-free; what they do, see [`Producer`] and [`Consumer`].
+///
+/// # Memory ordering
+///
+/// Both ends are made by one read-modify-write (Acquire), and each goes by one (Release): what earlier ends did happens before what new ones do.
 ///
 /// # Examples
 ///
