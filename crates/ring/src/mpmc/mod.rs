@@ -36,10 +36,12 @@
 //!    call that finds no free cell twice ends; it looks again only if a flag has changed between: a flag changes when a call claims its one cell, or
 //!    gives it back at its end, so that for ever to look is to see calls end for ever. And nothing waits for a cell in somebody's hand.
 //!
-//! # Targets without 64-bit atomics
+//! # Turns come again
 //!
-//! There a turn has 16 bits, and a ring at most 2^14 values. A call that is stopped between a load and its compare-and-swap while exactly a multiple
-//! of 65 536 values pass through the same queue could then take an old turn for a new one; with 32 bits it is a multiple of 4 294 967 296.
+//! A turn has 32 bits. A call that is stopped in the middle while 2^32 values pass through the ring, or up to `capacity` fewer, or a multiple, can
+//! take an old turn for a new one when it goes on. On targets without 64-bit atomics a turn has 16 bits, so there it is 65 536 values; and a ring
+//! holds at most 2^14. (Where a low-priority thread may be held up for so long in the middle of a call, keep such rings short: with a capacity of 16
+//! it is one chance in 4 096.)
 //!
 //! # Coming from `heapless::mpmc`
 //!
@@ -50,7 +52,7 @@
 //! | `enqueue`, `dequeue` | [`push`](Queue::push), [`pop`](Queue::pop) |
 //!
 //! There, a push may fail while there is room, and a pop while there are values, when another call is stopped half-way, say by the interrupt whose
-//! handler then makes the call. Here not. A target needs compare-and-swap on 32 bits; with 64 bits, rings may be longer (above).
+//! handler then makes the call. Here not. A target needs compare-and-swap on 32 bits; with 64 bits, rings may be longer.
 
 mod cells;
 pub mod fast;
@@ -140,8 +142,8 @@ pub struct Queue<T, S: Storage<Slot<T>>> {
 
 /// Cells that are beside no entry: for rings that are smaller than the number of threads.
 const SPARE: usize = 2;
-/// How far a hint may fall behind before it is helped on: a few loads are cheaper than a read-modify-write.
-const STRIDE: i32 = 4;
+/// How far a hint may fall behind before it is left anew: where an atomic store costs as much as a read-modify-write, a few loads are cheaper.
+const STRIDE: i32 = if cfg!(any(target_arch = "wasm32", weblane_sc)) { 4 } else { 1 };
 
 // SAFETY: a cell is touched by whoever holds its number, one call at a time (argument 1), and values move between threads: `T: Send` is enough.
 unsafe impl<T: Send, S: Storage<Slot<T>>> Sync for Queue<T, S> {}
@@ -290,11 +292,11 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         cells::claim_any(all, |step| self.cell(order(step)).claim()).map(order)
     }
 
-    /// Helps the hint of one end on, unless the one that was there is hardly older.
+    /// Leaves a hint of one end, unless the one that was there is hardly older.
     #[inline]
     fn leave(hint: &Hint, was: Position, now: Position) {
         if now.after(was) >= STRIDE {
-            hint.leave(was, now);
+            hint.leave(now);
         }
     }
 
@@ -342,7 +344,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// What happens before a push happens before the return of the pop that takes the value.
     ///
-    /// Two read-modify-writes (the cell's flag and the entry), and a third one with every fourth value (the hint); three to six loads.
+    /// Two read-modify-writes (the cell's flag and the entry) and one atomic store (the hint; on wasm a swap with every fourth value); three loads,
+    /// on wasm up to six.
     ///
     /// # Errors
     ///
@@ -364,8 +367,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Memory ordering
     ///
-    /// As [`push`](Queue::push). One read-modify-write (the entry) and one atomic store (the cell's flag; on wasm a swap), and another read-modify-write
-    /// with every fourth value (the hint); three to six loads.
+    /// As [`push`](Queue::push). One read-modify-write (the entry) and two atomic stores (the cell's flag and the hint; on wasm a swap, and another
+    /// one with every fourth value); three loads, on wasm up to six.
     #[inline]
     pub fn pop(&self) -> Option<T> {
         let was = self.head.0.load();
@@ -378,7 +381,7 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Progress
     ///
-    /// As that many times [`push`](Queue::push), but one read-modify-write for the hint for all of them, and fewer loads.
+    /// As that many times [`push`](Queue::push), but with one hint for all of them, and fewer loads.
     ///
     /// # Errors
     ///
@@ -444,7 +447,7 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Progress
     ///
-    /// As that many times [`pop`](Queue::pop), but one read-modify-write for the hint for all of them, and fewer loads.
+    /// As that many times [`pop`](Queue::pop), but with one hint for all of them, and fewer loads.
     ///
     /// # Panics
     ///

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::sync::atomic::Ordering;
 
-use crate::primitive::AtomicU32;
+use crate::primitive::{AtomicU32, publish};
 
 #[cfg(all(target_has_atomic = "64", not(weblane_narrow)))]
 mod size {
@@ -131,10 +131,10 @@ impl Hint {
         Position(self.0.load(Ordering::Acquire))
     }
 
-    /// Says that all positions before `now` are settled, unless somebody has said anything since the hint was `was`.
+    /// Says that all positions before this one are settled. What was here may have been further on.
     #[inline]
-    pub(super) fn leave(&self, was: Position, now: Position) {
-        // Release: pairs with the Acquire in `load`. What others said before is passed on too: theirs are read-modify-writes, which this one continues.
-        let _ = self.0.compare_exchange(was.0, now.0, Ordering::Release, Ordering::Relaxed);
+    pub(super) fn leave(&self, position: Position) {
+        // Release: pairs with the Acquire in `load`.
+        publish(&self.0, position.0);
     }
 }
