@@ -34,6 +34,8 @@ pub enum What {
     Pop(Queue, u8),
     /// Tasks were taken from another worker's ring, which counts as empty from here; 0 if there were none.
     Steal(u8, u8),
+    /// Another worker's ring had something, and somebody else was faster.
+    StealLost(u8),
     /// The ring from which tasks were taken counts as what it is again.
     StealEnd(u8),
     /// Places in a shared queue were claimed, to be published later.
@@ -76,6 +78,8 @@ pub enum What {
     Sleep(bool),
     /// PARKED and TOKEN were cleared in my word.
     Unpark,
+    /// I slept, or did not because there was a reason: what a recording says that does not look into words.
+    Slept,
     /// `held`: my bit was set; I am held, and idle.
     Held,
     /// `held`: my bit was cleared.
@@ -109,6 +113,7 @@ impl fmt::Display for What {
             What::Push(queue, count) => write!(f, "push {queue} {count}"),
             What::Pop(queue, count) => write!(f, "pop {queue} {count}"),
             What::Steal(victim, count) => write!(f, "steal r{victim} {count}"),
+            What::StealLost(victim) => write!(f, "steal-lost r{victim}"),
             What::StealEnd(victim) => write!(f, "steal-end r{victim}"),
             What::Cell(queue, count) => write!(f, "cell {queue} {count}"),
             What::Full => f.write_str("full"),
@@ -130,6 +135,7 @@ impl fmt::Display for What {
             What::Park(done) => write!(f, "park {}", flag(done)),
             What::Sleep(done) => write!(f, "sleep {}", flag(done)),
             What::Unpark => f.write_str("unpark"),
+            What::Slept => f.write_str("slept"),
             What::Held => f.write_str("held"),
             What::HeldEnd => f.write_str("held-end"),
             What::Leave => f.write_str("leave"),
@@ -179,6 +185,7 @@ impl FromStr for What {
             "push" => What::Push(queue(1)?, number(2)?),
             "pop" => What::Pop(queue(1)?, number(2)?),
             "steal" => What::Steal(after(1, 'r')?, number(2)?),
+            "steal-lost" => What::StealLost(after(1, 'r')?),
             "steal-end" => What::StealEnd(after(1, 'r')?),
             "cell" => What::Cell(queue(1)?, number(2)?),
             "full" => What::Full,
@@ -200,6 +207,7 @@ impl FromStr for What {
             "park" => What::Park(flag(1)?),
             "sleep" => What::Sleep(flag(1)?),
             "unpark" => What::Unpark,
+            "slept" => What::Slept,
             "held" => What::Held,
             "held-end" => What::HeldEnd,
             "leave" => What::Leave,

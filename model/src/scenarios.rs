@@ -10,6 +10,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(closing());
     all.extend(holds());
     all.extend(deaths());
+    all.extend(large());
     all
 }
 
@@ -344,4 +345,66 @@ fn deaths() -> Vec<Scenario> {
             .producer(&[Op::Submit(1), Op::Close(crate::state::Closed::Drain)])
             .reaches(&[Reach::Reaped, Reach::StoppedAll]),
     ]
+}
+
+/// Larger pools, for `--long`: whatever the small ones may have been too small for.
+fn large() -> Vec<Scenario> {
+    use crate::state::Closed::Drain;
+    let large = vec![
+        Scenario::new("long_two_fresh_workers_two_producers", 2)
+            .producer(&[Op::Submit(1)])
+            .producer(&[Op::Submit(2)])
+            .reaches(&[Reach::Slept, Reach::Claimed, Reach::Chained, Reach::LookedAgainClaimed]),
+        Scenario::new("long_three_workers_two_producers", 3)
+            .asleep()
+            .script(1, &[Op::Until(3)])
+            .script(2, &[Op::Until(3)])
+            .producer(&[Op::Submit(1)])
+            .producer(&[Op::Submit(2), Op::Submit(3)])
+            .reaches(&[Reach::Claimed, Reach::Chained, Reach::HalfPublished]),
+        Scenario::new("long_three_workers_a_batch", 3)
+            .start(1, Start::Asleep)
+            .start(2, Start::Asleep)
+            .script(1, &[Op::Until(3)])
+            .script(2, &[Op::Until(3)])
+            .producer(&[Op::Batch(&[1, 2, 3])])
+            .reaches(&[Reach::BatchClaim, Reach::BatchMoved, Reach::Stole]),
+        Scenario::new("long_messages_and_tasks", 2)
+            .asleep()
+            .script(4, &[Op::Submit(2), Op::Until(1)])
+            .script(5, &[Op::Until(2)])
+            .producer(&[Op::Post(0, 4), Op::Submit(1)])
+            .producer(&[Op::Post(0, 5)])
+            .reaches(&[Reach::LeftForJs, Reach::HandedOff, Reach::CountBelowZero]),
+        Scenario::new("long_forks_messages_and_closing", 2)
+            .start(0, Start::Running(1))
+            .start(1, Start::Asleep)
+            .script(1, &[Op::Submit(2), Op::Submit(3), Op::Join(2)])
+            .script(3, &[Op::Until(2)])
+            .script(4, &[Op::Submit(5)])
+            .producer(&[Op::Post(0, 4), Op::Close(Drain)])
+            .reaches(&[Reach::StoppedAll, Reach::JoinSlept, Reach::LeftForJs]),
+        Scenario::new("long_death_of_one_of_three", 3)
+            .asleep()
+            .mortal(0)
+            .script(1, &[Op::Until(2)])
+            .producer(&[Op::Submit(1), Op::Submit(2)])
+            .reaches(&[Reach::DiedAsleep, Reach::DiedSearching, Reach::DeadClaimed, Reach::Reaped]),
+        Scenario::new("long_death_beside_messages", 2)
+            .mortal(0)
+            .start(0, Start::Running(1))
+            .start(1, Start::Asleep)
+            .script(1, &[Op::Post(1, 2), Op::Submit(3), Op::Post(1, 4)])
+            .script(2, &[Op::Submit(6)])
+            .producer(&[Op::Post(1, 5)])
+            .reaches(&[Reach::DiedPosting, Reach::Reaped, Reach::Flushed, Reach::Handled]),
+        Scenario::new("long_holds_and_closing", 2)
+            .start(0, Start::Held(4))
+            .start(1, Start::Asleep)
+            .script(4, &[Op::Submit(5)])
+            .producer(&[Op::Submit(1), Op::Close(Drain)])
+            .producer(&[Op::Post(0, 6)])
+            .reaches(&[Reach::StoppedAll, Reach::HoldEnded, Reach::HeldSlice]),
+    ];
+    large.into_iter().map(Scenario::long).collect()
 }

@@ -92,4 +92,12 @@ holds! {
     death_of_who_picked_a_held_worker
     death_of_a_held_worker
     race_28_death_while_closing
+    long_two_fresh_workers_two_producers
+    long_three_workers_two_producers
+    long_three_workers_a_batch
+    long_messages_and_tasks
+    long_forks_messages_and_closing
+    long_death_of_one_of_three
+    long_death_beside_messages
+    long_holds_and_closing
 }

@@ -75,6 +75,7 @@ fn runs_of_mutants_are_rejected() {
         HeldSearches,
         LevelNotLookedAt,
         SliceLeavesRest,
+        HeldNoRecheck,
     ];
     for mutant in of_the_loop {
         assert!(rejected(mutant), "{}: {}", mutant.code(), mutant.text());
@@ -94,4 +95,24 @@ fn counterexamples_go_through_the_text_format() {
     assert!(accept(&trace).expect_err("it does not look again").why.contains("look at all queues again"));
     assert_eq!(Trace::parse("pool 1 1\nw0 jumps\n"), Err((2, "w0 jumps".to_owned())));
     assert_eq!(Trace::parse("w0 js 0"), Err((1, "w0 js 0".to_owned())));
+}
+
+/// A recording that does not look into words: what is left of a run of the model.
+#[test]
+fn coarse_runs_are_accepted() {
+    use weblane_model::event::What;
+    let mut seed = 3;
+    let scenario = scenarios::all().into_iter().find(|s| s.name == "race_2_one_worker_one_message").expect("its name");
+    for _ in 0..100 {
+        let mut events = events(&walk(&scenario, None, &mut seed));
+        events.retain(|event| {
+            !matches!(event.what, What::Reasons(_) | What::Park(_) | What::Sleep(_) | What::Notify(..))
+        });
+        for event in &mut events {
+            if event.what == What::Unpark {
+                event.what = What::Slept;
+            }
+        }
+        assert_eq!(accept(&Trace { workers: 1, shared: 1, coarse: true, events }), Ok(()));
+    }
 }

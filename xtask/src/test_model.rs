@@ -30,12 +30,13 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
 }
 
 pub(crate) fn suites(tally: &mut Tally, long: bool) -> kit::Result<()> {
-    // The scenarios print how many states they have; one thread for each core, for the long ones need memory.
+    // The scenarios print how many states they have.
     let mut test = model(&["test", "--no-fail-fast"]);
-    if long {
-        test.env("WEBLANE_MODEL_LONG", "1");
-    }
     test.args(["--", "--show-output"]);
+    if long {
+        // One after the other: each may need a gigabyte or two.
+        test.arg("--test-threads=1").env("WEBLANE_MODEL_LONG", "1");
+    }
     tally.suite("model", [test])
 }
 

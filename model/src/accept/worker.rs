@@ -45,8 +45,11 @@ impl Acceptor {
                 // Whether everybody sleeps, in a closed pool.
                 What::Idle(..) => self.idle_is(what).map(|()| At::Nothing),
                 What::Notify(..) => Ok(At::Nothing),
+                What::Slept if self.coarse => Ok(At::Unparked),
                 What::Awake(_) => {
-                    must(self.words[me].flags & Word::STOP != 0, || "it neither sleeps nor stops".to_owned())?;
+                    must(self.coarse || self.words[me].flags & Word::STOP != 0, || {
+                        "it neither sleeps nor stops".to_owned()
+                    })?;
                     self.awake(index, me, what)?;
                     Ok(At::Leaving)
                 }
@@ -105,7 +108,9 @@ impl Acceptor {
             }
             What::Inline(_) => Ok(At::Script),
             What::Look(..) => self.looking(0, Then::Script, what),
-            What::Js(_) | What::Pop(..) | What::Steal(..) => self.turn(index, me, (0, 0, false), what),
+            What::Js(_) | What::Pop(..) | What::Steal(..) | What::StealLost(_) => {
+                self.turn(index, me, (0, 0, false), what)
+            }
             _ => self.outsider(index, what),
         }
     }
@@ -120,7 +125,7 @@ impl Acceptor {
         match what {
             What::Enter => return Ok(TURN),
             What::Js(js) => {
-                must(self.words[me].js == js, || format!("its word is {:?}", self.words[me]))?;
+                must(self.coarse || self.words[me].js == js, || format!("its word is {:?}", self.words[me]))?;
                 return Ok(if js > 0 { At::Leaving } else { TURN });
             }
             What::Pop(queue, count) => {
@@ -156,6 +161,7 @@ impl Acceptor {
                     return Ok(At::Found { more: count - 1, from: victim + 1 });
                 }
             }
+            What::StealLost(victim) => rings |= 1 << victim,
             What::Announce => {
                 let all = |mask: u8, count: usize| u32::from(mask).count_ones() as usize >= count;
                 must(self.rings[me] == 0, || "it announces sleep with tasks in its ring".to_owned())?;
@@ -200,7 +206,7 @@ impl Acceptor {
         match what {
             What::ReadStop(stop) => {
                 let is = self.words[me].flags & Word::STOP != 0;
-                must(stop == is, || format!("its word is {:?}", self.words[me]))?;
+                must(self.coarse || stop == is, || format!("its word is {:?}", self.words[me]))?;
                 Ok(At::Announced { seen })
             }
             What::Look(queue, some) => {
