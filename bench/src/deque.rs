@@ -13,13 +13,18 @@ type Value = [u64; 7];
 const BATCH: u64 = 64;
 const TURNS: u64 = 4000;
 
-/// Nanoseconds for one push and one pop, in batches of 64.
-fn pairs(clock: Clock, mut push: impl FnMut(Value), mut pop: impl FnMut() -> Option<Value>) -> f64 {
+/// Nanoseconds for one push and one pop, in batches of 64. The queue is handed to both, because for some both ends are `&mut`.
+fn pairs<Q>(
+    clock: Clock,
+    mut queue: Q,
+    mut push: impl FnMut(&mut Q, Value),
+    mut pop: impl FnMut(&mut Q) -> Option<Value>,
+) -> f64 {
     let start = clock();
     for turn in 0..TURNS {
-        (0..BATCH).for_each(|index| push([turn + index; 7]));
+        (0..BATCH).for_each(|index| push(&mut queue, [turn + index; 7]));
         for _ in 0..BATCH {
-            black_box(pop());
+            black_box(pop(&mut queue));
         }
     }
     (clock() - start) * 1e6 / (TURNS * BATCH) as f64
@@ -50,8 +55,7 @@ fn owners<'a>(clock: Clock) -> Vec<Contender<'a>> {
             Box::new(move || {
                 let mut ring = Ring::<Value, 256>::new();
                 let (owner, _) = ring.split();
-                let owner = std::cell::RefCell::new(owner);
-                pairs(clock, |value| push_to(owner.borrow_mut().push(value)), || owner.borrow_mut().pop())
+                pairs(clock, owner, |owner, value| push_to(owner.push(value)), |owner| owner.pop())
             }),
         ),
         (
@@ -59,48 +63,47 @@ fn owners<'a>(clock: Clock) -> Vec<Contender<'a>> {
             Box::new(move || {
                 let mut ring = Ring::<Value, 256>::new();
                 let (owner, _) = ring.split();
-                let owner = std::cell::RefCell::new(owner);
-                pairs(clock, |value| push_to(owner.borrow_mut().push(value)), || owner.borrow_mut().pop_lifo())
+                pairs(clock, owner, |owner, value| push_to(owner.push(value)), |owner| owner.pop_lifo())
             }),
         ),
         (
             "st3 fifo",
             Box::new(move || {
                 let worker = st3::fifo::Worker::<Value>::new(256);
-                pairs(clock, |value| push_to(worker.push(value)), || worker.pop())
+                pairs(clock, worker, |worker, value| push_to(worker.push(value)), |worker| worker.pop())
             }),
         ),
         (
             "st3 lifo",
             Box::new(move || {
                 let worker = st3::lifo::Worker::<Value>::new(256);
-                pairs(clock, |value| push_to(worker.push(value)), || worker.pop())
+                pairs(clock, worker, |worker, value| push_to(worker.push(value)), |worker| worker.pop())
             }),
         ),
         (
             "crossbeam-deque fifo",
             Box::new(move || {
                 let worker = crossbeam_deque::Worker::<Value>::new_fifo();
-                pairs(clock, |value| worker.push(value), || worker.pop())
+                pairs(clock, worker, |worker, value| worker.push(value), |worker| worker.pop())
             }),
         ),
         (
             "crossbeam-deque lifo",
             Box::new(move || {
                 let worker = crossbeam_deque::Worker::<Value>::new_lifo();
-                pairs(clock, |value| worker.push(value), || worker.pop())
+                pairs(clock, worker, |worker, value| worker.push(value), |worker| worker.pop())
             }),
         ),
         (
             "Mutex<VecDeque>",
             Box::new(move || {
                 let queue = Mutex::new(VecDeque::<Value>::with_capacity(256));
-                let push = |value| {
+                let push = |queue: &mut Mutex<VecDeque<Value>>, value| {
                     if let Some(mut queue) = queue.try_lock() {
                         queue.push_back(value);
                     }
                 };
-                pairs(clock, push, || queue.try_lock().and_then(|mut queue| queue.pop_front()))
+                pairs(clock, queue, push, |queue| queue.try_lock().and_then(|mut queue| queue.pop_front()))
             }),
         ),
     ]

@@ -14,7 +14,7 @@ fn sequential(n: u32) -> u64 {
     if n < 2 { u64::from(n) } else { sequential(n - 1) + sequential(n - 2) }
 }
 
-fn joining(n: u32) -> u64 {
+pub(crate) fn joining(n: u32) -> u64 {
     if n < 2 {
         return u64::from(n);
     }
@@ -23,7 +23,7 @@ fn joining(n: u32) -> u64 {
 }
 
 /// The same calls as [`joining`]: of `sequential`'s two, the compiler makes one a loop.
-fn both_calls(n: u32) -> u64 {
+pub(crate) fn both_calls(n: u32) -> u64 {
     if n < 2 {
         return u64::from(n);
     }
@@ -32,7 +32,7 @@ fn both_calls(n: u32) -> u64 {
     if n > 100 { sequential(n) } else { a + b }
 }
 
-fn rayon_joining(n: u32) -> u64 {
+pub(crate) fn rayon_joining(n: u32) -> u64 {
     if n < 2 {
         return u64::from(n);
     }
@@ -41,7 +41,7 @@ fn rayon_joining(n: u32) -> u64 {
 }
 
 /// Milliseconds for one number.
-fn time(clock: Clock, fib: impl FnOnce(u32) -> u64) -> f64 {
+pub(crate) fn time(clock: Clock, fib: impl FnOnce(u32) -> u64) -> f64 {
     let start = clock();
     assert_eq!(fib(std::hint::black_box(N)), 832_040);
     clock() - start

@@ -3,11 +3,15 @@
 //! A figure by itself says little on a shared machine; the ratios of one run do. Every contender is warmed before the first
 //! round; the result is the median of the rounds, with the least and the most.
 
+// For the contender that is the bare instruction.
+#![cfg_attr(all(target_arch = "wasm32", target_feature = "atomics"), feature(stdarch_wasm_atomic_wait))]
+
 mod channel;
 mod deque;
 mod fork;
 mod lock;
 mod mpmc;
+pub mod pool;
 mod sleep;
 mod spsc;
 #[cfg(target_arch = "wasm32")]
@@ -72,11 +76,16 @@ pub struct Pools {
     pub peer: ThreadPool,
 }
 
-/// One group of metrics or, with `None`, all; on a thread that may block.
+/// One group of metrics, `rings` for those of the primitives or, with `None`, all; on a thread that may block.
 pub fn run(pools: &Pools, clock: Clock, only: Option<&str>) -> Vec<Row> {
     let pool = &pools.four;
     let mut rows = Vec::new();
-    for group in GROUPS.into_iter().filter(|group| only.is_none_or(|only| only == *group)) {
+    let chosen = |group: &&str| match only {
+        None => true,
+        Some("rings") => !matches!(*group, "channel" | "fork"),
+        Some(only) => only == *group,
+    };
+    for group in GROUPS.into_iter().filter(chosen) {
         rows.extend(match group {
             "channel" => channel::rows(pool, clock),
             "deque" => deque::rows(clock),

@@ -1,4 +1,4 @@
-//! Several threads push, several pop, all as fast as they can.
+//! Several threads push, several pop, all as fast as they can; one by one, and in batches, which the peers take one by one.
 
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
@@ -18,7 +18,16 @@ trait Queue: Send + Sync + 'static {
     fn new() -> Self;
     fn push(&self, value: u64) -> bool;
     fn pop(&self) -> Option<u64>;
+    /// Many at once, where the queue can; else one by one. Returns how many.
+    fn push_some(&self, values: &[u64]) -> usize {
+        values.iter().take_while(|value| self.push(**value)).count()
+    }
+    fn pop_some(&self, most: usize, mut take: impl FnMut(u64)) -> usize {
+        (0..most).map_while(|_| self.pop()).map(&mut take).count()
+    }
 }
+
+const BATCH: usize = 32;
 
 /// Tries until it succeeds. There may be more threads than cores: who fails often gives way.
 fn insist<R>(mut attempt: impl FnMut() -> Option<R>) -> R {
@@ -68,6 +77,47 @@ fn pairs<Q: Queue>(pool: &ThreadPool, clock: Clock, pairs: u64) -> f64 {
     took * 1e6 / VALUES as f64
 }
 
+/// Nanoseconds for each value, from one thread to another in batches.
+fn batches<Q: Queue>(pool: &ThreadPool, clock: Clock) -> f64 {
+    let queue = Arc::new(Q::new());
+    let barrier = Arc::new(Barrier::new(2));
+    let (pushed, there) = (Arc::clone(&queue), Arc::clone(&barrier));
+    let mut pusher = pool.spawn(move || {
+        there.wait();
+        let mut batch = [0; BATCH];
+        for first in (0..VALUES).step_by(BATCH) {
+            batch.iter_mut().zip(first..).for_each(|(value, number)| *value = number);
+            let mut left = &batch[..];
+            insist(|| {
+                left = &left[pushed.push_some(left)..];
+                left.is_empty().then_some(())
+            });
+        }
+    });
+    barrier.wait();
+    let start = clock();
+    let (mut sum, mut count) = (0, 0);
+    while count < VALUES as usize {
+        count += insist(|| Some(queue.pop_some(BATCH, |value| sum += value)).filter(|count| *count > 0));
+    }
+    let took = clock() - start;
+    insist(|| pusher.try_join()).expect("no panic");
+    assert_eq!(sum, VALUES * (VALUES - 1) / 2, "each value came once");
+    took * 1e6 / VALUES as f64
+}
+
+/// Nanoseconds for each value of a batch that one thread pushes and pops.
+fn batches_alone<Q: Queue>(clock: Clock) -> f64 {
+    let queue = Q::new();
+    let batch: [u64; BATCH] = std::array::from_fn(|value| value as u64);
+    let start = clock();
+    for _ in 0..VALUES as usize / BATCH {
+        assert_eq!(queue.push_some(std::hint::black_box(&batch)), BATCH);
+        assert_eq!(queue.pop_some(BATCH, |value| _ = std::hint::black_box(value)), BATCH);
+    }
+    (clock() - start) * 1e6 / VALUES as f64
+}
+
 /// Nanoseconds for one push and one pop by one thread.
 fn alone<Q: Queue>(clock: Clock) -> f64 {
     let queue = Q::new();
@@ -89,6 +139,12 @@ impl Queue for mpmc::fast::BoxedRing<u64> {
     fn pop(&self) -> Option<u64> {
         self.pop()
     }
+    fn push_some(&self, values: &[u64]) -> usize {
+        self.push_slice(values)
+    }
+    fn pop_some(&self, most: usize, take: impl FnMut(u64)) -> usize {
+        self.pop_many(most, take)
+    }
 }
 
 impl Queue for mpmc::BoxedRing<u64> {
@@ -100,6 +156,12 @@ impl Queue for mpmc::BoxedRing<u64> {
     }
     fn pop(&self) -> Option<u64> {
         self.pop()
+    }
+    fn push_some(&self, values: &[u64]) -> usize {
+        self.push_slice(values)
+    }
+    fn pop_some(&self, most: usize, take: impl FnMut(u64)) -> usize {
+        self.pop_many(most, take)
     }
 }
 
@@ -167,6 +229,8 @@ pub(crate) fn rows(pool: &ThreadPool, clock: Clock) -> Vec<Row> {
     let mut rows = side_by_side("mpmc_alone_ns", contenders(Alone(clock)));
     rows.extend(side_by_side("mpmc_1x1_ns", contenders(Pairs(pool, clock, 1))));
     rows.extend(side_by_side("mpmc_2x2_ns", contenders(Pairs(pool, clock, 2))));
+    rows.extend(side_by_side("mpmc_batches_of_32_alone_ns", contenders(BatchesAlone(clock))));
+    rows.extend(side_by_side("mpmc_batches_of_32_1x1_ns", contenders(Batches(pool, clock))));
     rows
 }
 
@@ -198,5 +262,29 @@ impl Measure for Pairs<'_> {
         Self: 'a,
     {
         Box::new(move || pairs::<Q>(self.0, self.1, self.2))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct BatchesAlone(Clock);
+
+impl Measure for BatchesAlone {
+    fn of<'a, Q: Queue>(self) -> Box<dyn FnMut() -> f64 + 'a>
+    where
+        Self: 'a,
+    {
+        Box::new(move || batches_alone::<Q>(self.0))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Batches<'p>(&'p ThreadPool, Clock);
+
+impl Measure for Batches<'_> {
+    fn of<'a, Q: Queue>(self) -> Box<dyn FnMut() -> f64 + 'a>
+    where
+        Self: 'a,
+    {
+        Box::new(move || batches::<Q>(self.0, self.1))
     }
 }

@@ -1,6 +1,7 @@
 //! What a step of the model is called: the alphabet of traces, which recordings of the real code use too (see `accept`).
 
 use core::fmt;
+use core::str::FromStr;
 
 /// A queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,8 +36,10 @@ pub enum What {
     Steal(u8, u8),
     /// The ring from which tasks were taken counts as what it is again.
     StealEnd(u8),
-    /// A place in a shared queue was claimed, to be published later.
-    Cell(Queue),
+    /// Places in a shared queue were claimed, to be published later.
+    Cell(Queue, u8),
+    /// A worker's own ring has no room; what it takes from it now goes to a shared queue.
+    Full,
     /// A queue was looked at. The flag: there was something.
     Look(Queue, bool),
     /// `idle` was read: sleepers, searchers.
@@ -73,6 +76,10 @@ pub enum What {
     Sleep(bool),
     /// PARKED and TOKEN were cleared in my word.
     Unpark,
+    /// `held`: my bit was set; I am held, and idle.
+    Held,
+    /// `held`: my bit was cleared.
+    HeldEnd,
     /// A worker left the loop for its event loop.
     Leave,
     /// A worker left the loop for good.
@@ -103,7 +110,8 @@ impl fmt::Display for What {
             What::Pop(queue, count) => write!(f, "pop {queue} {count}"),
             What::Steal(victim, count) => write!(f, "steal r{victim} {count}"),
             What::StealEnd(victim) => write!(f, "steal-end r{victim}"),
-            What::Cell(queue) => write!(f, "cell {queue}"),
+            What::Cell(queue, count) => write!(f, "cell {queue} {count}"),
+            What::Full => f.write_str("full"),
             What::Look(queue, some) => write!(f, "look {queue} {}", flag(some)),
             What::Idle(sleepers, searchers) => write!(f, "idle {sleepers:b} {searchers:b}"),
             What::Search => f.write_str("search"),
@@ -122,6 +130,8 @@ impl fmt::Display for What {
             What::Park(done) => write!(f, "park {}", flag(done)),
             What::Sleep(done) => write!(f, "sleep {}", flag(done)),
             What::Unpark => f.write_str("unpark"),
+            What::Held => f.write_str("held"),
+            What::HeldEnd => f.write_str("held-end"),
             What::Leave => f.write_str("leave"),
             What::Stopped => f.write_str("stopped"),
             What::Run(task) => write!(f, "run {task}"),
@@ -133,5 +143,75 @@ impl fmt::Display for What {
             What::Other(what, 0) => write!(f, "({what})"),
             What::Other(what, of) => write!(f, "({what} {of})"),
         }
+    }
+}
+
+/// Why a line is no event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoEvent(pub String);
+
+impl FromStr for What {
+    type Err = NoEvent;
+
+    fn from_str(line: &str) -> Result<What, NoEvent> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let wrong = || NoEvent(line.to_owned());
+        let word = |index: usize| words.get(index).copied().ok_or_else(wrong);
+        let number = |index: usize| word(index)?.parse::<u8>().map_err(|_| wrong());
+        let mask = |index: usize| u8::from_str_radix(word(index)?, 2).map_err(|_| wrong());
+        let count = |index: usize| word(index)?.parse::<i8>().map_err(|_| wrong());
+        let flag = |index: usize| match word(index)? {
+            "yes" => Ok(true),
+            "no" => Ok(false),
+            _ => Err(wrong()),
+        };
+        let after = |index: usize, letter: char| {
+            let rest = word(index)?.strip_prefix(letter).ok_or_else(wrong)?;
+            rest.parse::<u8>().map_err(|_| wrong())
+        };
+        let queue = |index: usize| match after(index, 'r') {
+            Ok(worker) => Ok(Queue::Ring(worker)),
+            Err(_) => after(index, 's').map(Queue::Shared),
+        };
+        Ok(match word(0)? {
+            "enter" => What::Enter,
+            "js" => What::Js(count(1)?),
+            "push" => What::Push(queue(1)?, number(2)?),
+            "pop" => What::Pop(queue(1)?, number(2)?),
+            "steal" => What::Steal(after(1, 'r')?, number(2)?),
+            "steal-end" => What::StealEnd(after(1, 'r')?),
+            "cell" => What::Cell(queue(1)?, number(2)?),
+            "full" => What::Full,
+            "look" => What::Look(queue(1)?, flag(2)?),
+            "idle" => What::Idle(mask(1)?, mask(2)?),
+            "search" => What::Search,
+            "search-end" => What::SearchEnd(flag(1)?),
+            "announce" => What::Announce,
+            "awake" => What::Awake(flag(1)?),
+            "claim" => What::Claim(mask(1)?),
+            "claim-failed" => What::ClaimFailed,
+            "token" => What::Token(after(1, 'w')?, flag(2)?),
+            "stop" => What::Stop(after(1, 'w')?, flag(2)?),
+            "count" => What::Count(after(1, 'w')?, flag(2)?),
+            "uncount" => What::Uncount(count(1)?),
+            "notify" => What::Notify(after(1, 'w')?, number(2)?),
+            "read-stop" => What::ReadStop(flag(1)?),
+            "reasons" => What::Reasons(flag(1)?),
+            "park" => What::Park(flag(1)?),
+            "sleep" => What::Sleep(flag(1)?),
+            "unpark" => What::Unpark,
+            "held" => What::Held,
+            "held-end" => What::HeldEnd,
+            "leave" => What::Leave,
+            "stopped" => What::Stopped,
+            "run" => What::Run(number(1)?),
+            "skip" => What::Skip(number(1)?),
+            "end" => What::End(number(1)?),
+            "inline" => What::Inline(number(1)?),
+            "join-sleep" => What::JoinSleep(number(1)?, flag(2)?),
+            "joined" => What::Joined(number(1)?, flag(2)?),
+            other if other.starts_with('(') => What::Other("", 0),
+            _ => return Err(wrong()),
+        })
     }
 }

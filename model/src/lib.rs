@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod accept;
 pub mod event;
 pub mod explore;
 pub mod machine;
@@ -15,3 +16,5 @@ pub mod state;
 mod wake;
 pub mod words;
 mod worker;
+
+pub use accept::accept;

@@ -35,7 +35,7 @@ fn main() {
                     .iter()
                     .filter(|scenario| !scenario.long)
                     .filter_map(|scenario| {
-                        let wrong = explore(scenario, Some(*mutant), LIMIT).wrong?;
+                        let wrong = explore(scenario, Some(*mutant), 300_000).wrong?;
                         Some(format!("\n      {} ({}: {})", scenario.name, wrong.trace.len(), wrong.complaint))
                     })
                     .collect();

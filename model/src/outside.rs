@@ -60,7 +60,7 @@ impl Machine<'_> {
                 } else {
                     self.look(s, me, Pc::HeldArm, Pc::HeldWake);
                 }
-                self.step(s, me, What::Other("held, idle", 0));
+                self.step(s, me, What::Held);
             }
             Pc::HeldArm => {
                 if s.outside[me].signal {
@@ -76,7 +76,7 @@ impl Machine<'_> {
                 s.outside[me].armed = false;
                 s.outside[me].fulfilled = false;
                 self.begin_slice(s, me);
-                self.step(s, me, What::Other("held, a slice", 0));
+                self.step(s, me, What::HeldEnd);
             }
             Pc::HeldEnd => {
                 s.held &= !bit(me);
@@ -85,7 +85,7 @@ impl Machine<'_> {
                 s.outside[me].reentry = true;
                 s.actor[me].pc = Pc::Out;
                 self.reach(Reach::HoldEnded);
-                self.step(s, me, What::Other("hold ends", 0));
+                self.step(s, me, What::HeldEnd);
             }
             pc => unreachable!("{pc:?} is no step of an event loop"),
         }
@@ -120,7 +120,8 @@ impl Machine<'_> {
             self.step(s, me, What::Enter);
             *s = before;
         }
-        for hold in before.outside[me].holds.iter() {
+        let fires = self.scenario.timers_fire(s);
+        for hold in before.outside[me].holds.iter().filter(|_| fires) {
             if s.header[usize::from(hold)].fate == Fate::Queued {
                 self.handle(s, me, hold);
                 self.step(s, me, What::Other("timer", hold));

@@ -9,8 +9,8 @@
 //!           in a shared queue and not published are passed over
 //!           tasks that d was moving or running are lost: their handles are told       ReapLost
 //!           d was posting to i: shut i's gate; wait until nobody else is posting to   ReapGate, ReapFlush
-//!           i; post a last message and count it twice: i comes out for it, whatever   ReapFlushCount, ReapFlushNotify
-//!           d had counted; its handler sets the count to 0 and opens the gate
+//!           i; count a last message, twice: i comes out and stays out, whatever d     ReapFlushCount, ReapFlushNotify
+//!           had counted; then post it; its handler zeroes the count, opens the gate   ReapFlushPost
 //!           every other worker: TOKEN, notify always; the same for its async word     ReapToken, ReapNotify, ReapSignal
 //! ```
 //!
@@ -96,17 +96,20 @@ impl Machine<'_> {
                 a.stack = crate::state::Actor::NOTHING.stack;
                 let inbox = core::mem::replace(&mut s.outside[dead].inbox, Fifo::EMPTY);
                 let holds = core::mem::replace(&mut s.outside[dead].holds, Fifo::EMPTY);
-                let scripts = hand.iter().chain(latent.iter()).chain([got]).chain(running.map(|frame| frame.script));
-                for script in scripts.chain(inbox.iter()).chain(holds.iter()).filter(|script| *script != 0) {
+                // What it was running is lost. What it was moving is lost unless a joiner has claimed it from under it: a compare-and-swap.
+                let moving = hand.iter().chain(latent.iter()).chain([got]).map(|script| (script, Fate::Queued));
+                let events = inbox.iter().chain(holds.iter()).map(|script| (script, Fate::Queued));
+                let running = running.iter().map(|frame| (frame.script, Fate::Taken));
+                for (script, fate) in moving.chain(events).chain(running).filter(|(script, _)| *script != 0) {
+                    let taken = self.broken(Mutant::LostThoughClaimed);
                     let header = self.header(s, script);
-                    // What a joiner has claimed from under it is not lost.
-                    if !(header.fate.settled() || header.fate == Fate::Taken && script == got) {
+                    let lost = header.fate == fate || (taken && header.fate == Fate::Taken);
+                    if lost {
                         header.fate = Fate::Lost;
-                        for worker in each(core::mem::take(&mut header.waiters)) {
-                            if s.actor[worker].pc == Pc::JoinAsleep {
-                                s.actor[worker].pc = Pc::JoinWait;
-                            }
-                        }
+                    }
+                    // Always: it may have died between the end of a task and the notification of it.
+                    if lost || !self.broken(Mutant::LostAloneNotify) {
+                        self.notify_joiners(s, script);
                     }
                 }
                 let posting = core::mem::take(&mut s.actor[dead].posting);
@@ -133,26 +136,33 @@ impl Machine<'_> {
                 if posting {
                     return;
                 }
-                s.outside[usize::from(to)].inbox.push(FLUSH);
-                s.actor[me].pc = Pc::ReapFlushCount;
-                self.step(s, me, What::Other("posts the last message to", to));
+                let first = if self.broken(Mutant::FlushPostedFirst) { Pc::ReapFlushPost } else { Pc::ReapFlushCount };
+                s.actor[me].pc = first;
+                self.reaper(s, me);
             }
             Pc::ReapFlushCount => {
                 let to = usize::from(s.actor[me].at);
                 let before = s.word[to];
                 s.word[to].js += if self.broken(Mutant::FlushCountedOnce) { 1 } else { 2 };
                 let first = before.parked() && !before.has_reason() && s.word[to].has_reason();
-                s.actor[me].pc = if first { Pc::ReapFlushNotify } else { Pc::ReapToken };
-                if !first {
-                    s.actor[me].at = 0;
-                }
+                self.flush_counted(s, me, first);
                 self.step(s, me, What::Count(to as u8, first));
             }
             Pc::ReapFlushNotify => {
-                let to = core::mem::take(&mut s.actor[me].at);
+                let to = s.actor[me].at;
                 let woken = self.notify(s, usize::from(to));
-                s.actor[me].pc = Pc::ReapToken;
+                self.flush_counted(s, me, false);
                 self.step(s, me, What::Notify(to, woken));
+            }
+            Pc::ReapFlushPost => {
+                let to = s.actor[me].at;
+                s.outside[usize::from(to)].inbox.push(FLUSH);
+                if self.broken(Mutant::FlushPostedFirst) {
+                    s.actor[me].pc = Pc::ReapFlushCount;
+                } else {
+                    (s.actor[me].at, s.actor[me].pc) = (0, Pc::ReapToken);
+                }
+                self.step(s, me, What::Other("posts the last message to", to));
             }
             Pc::ReapToken => {
                 let at = usize::from(s.actor[me].at);
@@ -190,6 +200,19 @@ impl Machine<'_> {
             }
             pc => unreachable!("{pc:?} is no step of the reaper"),
         }
+    }
+
+    /// The last message is posted after it was counted, against the rule: it cannot throw, and its handler sets the count to 0, which
+    /// a count that comes later would spoil.
+    fn flush_counted(&mut self, s: &mut State, me: usize, notify: bool) {
+        s.actor[me].pc = match (notify, self.broken(Mutant::FlushPostedFirst)) {
+            (true, _) => Pc::ReapFlushNotify,
+            (false, false) => Pc::ReapFlushPost,
+            (false, true) => {
+                s.actor[me].at = 0;
+                Pc::ReapToken
+            }
+        };
     }
 
     fn next_worker(&mut self, s: &mut State, me: usize) {

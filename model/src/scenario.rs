@@ -48,6 +48,10 @@ pub enum Start {
     Asleep,
     /// In its event loop, with nothing to do there: it has never been in the loop, or its JS has just begun.
     Running(Script),
+    /// Held until that script has been run by its event loop, idle, with `waitAsync` armed.
+    Held(Script),
+    /// It went to sleep and died; the reaper does not know yet.
+    DiedAsleep,
 }
 
 /// What a scenario is there to show: each must be reached in at least one of its states.
@@ -133,6 +137,8 @@ pub struct Scenario {
     pub reaper_after: Script,
     /// Messages are not delivered before this script is settled: the browser's main thread is busy till then. 0: at once.
     pub deliver_after: Script,
+    /// Timers and promises of holds do not fire before this script is settled. 0: at any time.
+    pub timers_after: Script,
     /// What it must reach.
     pub reaches: Vec<Reach>,
     /// Only with `--long`.
@@ -159,6 +165,7 @@ impl Scenario {
             mortal: 0,
             reaper_after: 0,
             deliver_after: 0,
+            timers_after: 0,
             reaches: Vec::new(),
             long: false,
             joinable: 0,
@@ -213,6 +220,19 @@ impl Scenario {
         self
     }
 
+    /// The reaper, messages or timers come only when that script is settled.
+    pub fn after(mut self, script: Script, what: impl FnOnce(&mut Scenario) -> &mut Script) -> Scenario {
+        *what(&mut self) = script;
+        self.awaited |= 1 << script;
+        self
+    }
+
+    /// A worker may die, at any moment.
+    pub fn mortal(mut self, worker: usize) -> Scenario {
+        self.mortal |= bit(worker);
+        self
+    }
+
     /// Changes what the builder has no method for.
     pub fn with(mut self, change: impl FnOnce(&mut Scenario)) -> Scenario {
         change(&mut self);
@@ -246,12 +266,17 @@ impl Scenario {
 
     /// Whether a worker is held at some time: else nobody looks for held workers.
     pub fn holds(&self) -> bool {
-        self.has(|op| matches!(op, Op::Hold(_)))
+        self.has(|op| matches!(op, Op::Hold(_))) || self.starts.iter().any(|start| matches!(start, Start::Held(_)))
     }
 
     /// Whether messages are posted to anybody.
     pub fn posts(&self) -> bool {
         self.has(|op| matches!(op, Op::Post(..) | Op::PostThrows(..)))
+    }
+
+    /// Whether somebody dies, perhaps.
+    pub fn dies(&self) -> bool {
+        self.mortal != 0 || self.starts.contains(&Start::DiedAsleep)
     }
 
     /// Whether this thread is a worker.
@@ -274,10 +299,22 @@ impl Scenario {
                     state.idle.sleepers |= bit(worker);
                     state.word[worker].flags = Word::PARKED;
                 }
+                Start::DiedAsleep => {
+                    actor.pc = Pc::Dead;
+                    state.idle.sleepers |= bit(worker);
+                    state.word[worker].flags = Word::PARKED;
+                }
                 Start::Running(script) => {
                     actor.pc = Pc::Run;
                     actor.enter(*script);
                     state.header[usize::from(*script)].fate = Fate::Taken;
+                }
+                Start::Held(script) => {
+                    actor.pc = Pc::Out;
+                    state.held |= bit(worker);
+                    state.outside[worker].holds.push(*script);
+                    state.outside[worker].armed = true;
+                    state.header[usize::from(*script)].fate = Fate::Queued;
                 }
             }
         }
@@ -292,7 +329,7 @@ impl Scenario {
             state.ring[0].tasks.push(*task);
             state.header[usize::from(*task)].fate = Fate::Queued;
         }
-        if self.mortal != 0 {
+        if self.dies() {
             state.actor[REAPER] = Actor { pc: Pc::ReapWait, ..Actor::NOTHING };
         }
         debug_assert!(state.actor.len() == ACTORS, "an actor for everybody");

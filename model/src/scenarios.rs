@@ -229,20 +229,119 @@ fn holds() -> Vec<Scenario> {
     vec![
         Scenario::new("race_45_a_held_worker_runs_tasks", 1)
             .script(1, &[Op::Hold(2)])
+            .after(3, |s| &mut s.timers_after)
+            .producer(&[Op::Post(0, 1)])
+            .producer(&[Op::Submit(3)])
+            .reaches(&[Reach::Held, Reach::HeldPicked, Reach::HeldSlice, Reach::HoldEnded]),
+        Scenario::new("race_37_two_holds_and_a_message", 1)
+            .start(0, Start::Held(2))
+            .script(1, &[Op::Hold(4), Op::Submit(3)])
+            .script(4, &[Op::Submit(5)])
+            .producer(&[Op::Post(0, 1)])
+            .reaches(&[Reach::HeldSlice, Reach::HoldEnded, Reach::Handled]),
+        // A hold ends just when its worker is picked.
+        Scenario::new("a_hold_ends_when_it_is_picked", 2)
+            .start(0, Start::Held(2))
+            .start(1, Start::Asleep)
+            .script(1, &[Op::Until(3)])
+            .producer(&[Op::Submit(1), Op::Submit(3)])
+            .reaches(&[Reach::HeldPicked, Reach::HoldEnded, Reach::Claimed]),
+        // Picked, and then it gets a message whose handler is long; the other worker takes what it was picked for, and sleeps.
+        Scenario::new("a_held_worker_with_a_long_handler", 2)
+            .start(0, Start::Held(2))
+            .after(6, |s| &mut s.timers_after)
+            .script(4, &[Op::Until(6)])
+            .producer(&[Op::Submit(3), Op::Submit(6)])
+            .producer(&[Op::Post(0, 4)])
+            .reaches(&[Reach::HeldPicked, Reach::Claimed, Reach::HoldEnded]),
+        // A slice steals, and leaves something.
+        Scenario::new("race_52_a_slice_that_steals", 3)
+            .start(0, Start::Running(1))
+            .start(1, Start::Held(5))
+            .after(3, |s| &mut s.timers_after)
+            .script(1, &[Op::Submit(2), Op::Submit(3), Op::Until(3)])
             .script(2, &[Op::Until(3)])
-            .producer(&[Op::Post(0, 1), Op::Submit(3)])
-            .reaches(&[Reach::Held, Reach::HeldPicked, Reach::HeldSlice, Reach::HoldEnded])
-            .with(|s| s.scripts[2] = &[]),
+            .reaches(&[Reach::HeldPicked, Reach::HeldSlice, Reach::Stole]),
+        // A held worker waits in a handler: it is not idle.
+        Scenario::new("a_held_worker_that_joins", 3)
+            .start(0, Start::Held(2))
+            .start(1, Start::Asleep)
+            .start(2, Start::Held(3))
+            .after(6, |s| &mut s.timers_after)
+            .script(4, &[Op::Submit(5), Op::Join(5)])
+            .script(5, &[Op::Submit(6), Op::Until(6)])
+            .producer(&[Op::Post(0, 4)])
+            .reaches(&[Reach::HeldPicked, Reach::JoinSlept, Reach::Inlined]),
     ]
 }
 
-/// Deaths.
+/// Deaths, and the reaper. One worker may die, at any moment.
 fn deaths() -> Vec<Scenario> {
     vec![
         Scenario::new("race_14_death_of_one_of_two", 2)
-            .with(|s| s.mortal = 0b01)
+            .mortal(0)
             .start(1, Start::Asleep)
             .producer(&[Op::Submit(1)])
-            .reaches(&[Reach::Died, Reach::Reaped]),
+            .reaches(&[Reach::Died, Reach::Reaped, Reach::DiedSearching, Reach::DiedAsleep]),
+        Scenario::new("race_14_death_as_a_waker", 2)
+            .mortal(0)
+            .start(0, Start::Running(1))
+            .start(1, Start::Asleep)
+            .script(1, &[Op::Submit(2), Op::Submit(3)])
+            .producer(&[Op::Submit(4)])
+            .reaches(&[Reach::DiedAsWaker, Reach::Reaped, Reach::Stole]),
+        // A worker that died asleep is claimed, and who would call the reaper waits for the task.
+        Scenario::new("race_14_a_dead_sleeper_is_claimed", 2)
+            .asleep()
+            .start(0, Start::DiedAsleep)
+            .after(1, |s| &mut s.reaper_after)
+            .producer(&[Op::Submit(1), Op::Submit(2)])
+            .reaches(&[Reach::DeadClaimed, Reach::NotifiedNobody, Reach::Reaped]),
+        Scenario::new("race_16_death_of_a_thief", 3)
+            .asleep()
+            .mortal(1)
+            .start(0, Start::Running(1))
+            .script(1, &[Op::Submit(2), Op::Submit(3), Op::Until(3)])
+            .reaches(&[Reach::DiedStealing, Reach::Reaped, Reach::Stole]),
+        Scenario::new("race_15_death_between_claim_and_publish", 2)
+            .mortal(0)
+            .with(|s| s.ring = 1)
+            .start(0, Start::Running(1))
+            .start(1, Start::Asleep)
+            .script(1, &[Op::Submit(2), Op::Submit(3)])
+            .producer(&[Op::Submit(4)])
+            .reaches(&[Reach::Overflowed, Reach::HalfPublished, Reach::Reaped]),
+        Scenario::new("race_47_death_between_post_and_count", 2)
+            .mortal(0)
+            .start(0, Start::Running(1))
+            .start(1, Start::Asleep)
+            .script(1, &[Op::Post(1, 2)])
+            .producer(&[Op::Post(1, 3), Op::Post(1, 4)])
+            .reaches(&[Reach::DiedPosting, Reach::Reaped, Reach::Flushed, Reach::Handled]),
+        Scenario::new("race_16_death_of_who_is_joined", 2)
+            .mortal(1)
+            .start(0, Start::Running(1))
+            .start(1, Start::Asleep)
+            .script(1, &[Op::Submit(2), Op::Join(2), Op::Submit(3)])
+            .reaches(&[Reach::JoinSlept, Reach::Reaped, Reach::Inlined]),
+        Scenario::new("death_of_who_picked_a_held_worker", 2)
+            .mortal(0)
+            .start(0, Start::Running(1))
+            .start(1, Start::Held(4))
+            .after(3, |s| &mut s.timers_after)
+            .script(1, &[Op::Submit(3)])
+            .reaches(&[Reach::HeldPicked, Reach::HeldSlice, Reach::Reaped]),
+        Scenario::new("death_of_a_held_worker", 2)
+            .mortal(0)
+            .start(0, Start::Held(4))
+            .start(1, Start::Held(5))
+            .after(3, |s| &mut s.timers_after)
+            .producer(&[Op::Submit(3)])
+            .reaches(&[Reach::HeldPicked, Reach::HeldSlice, Reach::Reaped]),
+        Scenario::new("race_28_death_while_closing", 2)
+            .asleep()
+            .mortal(0)
+            .producer(&[Op::Submit(1), Op::Close(crate::state::Closed::Drain)])
+            .reaches(&[Reach::Reaped, Reach::StoppedAll]),
     ]
 }

@@ -56,7 +56,7 @@ impl Machine<'_> {
                     self.header(s, task).fate = Fate::Queued;
                 }
                 s.actor[me].pc = Pc::PushPublish;
-                self.step(s, me, What::Cell(Queue::Shared(level as u8)));
+                self.step(s, me, What::Cell(Queue::Shared(level as u8), hand.len() as u8));
             }
             Pc::PushPublish => {
                 let level = s.actor[me].at;
@@ -78,12 +78,8 @@ impl Machine<'_> {
                 self.step(s, me, What::End(script));
             }
             Pc::FinishNotify => {
-                let waiters = core::mem::take(&mut s.actor[me].claimed);
-                for worker in each(waiters) {
-                    if s.actor[worker].pc == Pc::JoinAsleep {
-                        s.actor[worker].pc = Pc::JoinWait;
-                    }
-                }
+                let script = s.actor[me].running().map_or(0, |frame| frame.script);
+                let waiters = self.notify_joiners(s, script);
                 self.script_over(s, me);
                 self.step(s, me, What::Other("notify joiners", waiters));
             }
@@ -123,7 +119,7 @@ impl Machine<'_> {
                 } else {
                     (s.actor[me].at, s.actor[me].pc) = (last, Pc::DrainHalf);
                     s.actor[me].hand.push(task);
-                    self.step(s, me, What::Other("ring is full", 0));
+                    self.step(s, me, What::Full);
                     return;
                 }
                 self.step(s, me, What::Push(Queue::Ring(me as u8), 1));
@@ -133,7 +129,7 @@ impl Machine<'_> {
             Op::Batch(tasks) => self.push_shared(s, me, last, tasks),
             Op::Post(..) | Op::PostThrows(..) => {
                 s.actor[me].pc = match self.mutant {
-                    _ if self.scenario.mortal != 0 => Pc::PostMark,
+                    _ if self.scenario.dies() => Pc::PostMark,
                     Some(Mutant::CountFirst | Mutant::CountFirstUndo) => Pc::PostCount,
                     _ => Pc::PostSend,
                 };
@@ -210,7 +206,7 @@ impl Machine<'_> {
             Op::Close(how) => {
                 s.closed = how;
                 s.actor[me].want = 1;
-                if self.broken(Mutant::StopAtOnce) {
+                if self.broken(Mutant::StopAtOnce) || self.broken(Mutant::StopWhileInFlight) {
                     (s.actor[me].want, s.actor[me].at, s.actor[me].pc) = (0, 0, Pc::StopAll);
                 } else if self.broken(Mutant::CloseWakesNobody) {
                     s.actor[me].want = 0;
@@ -286,12 +282,23 @@ impl Machine<'_> {
         }
         let header = self.header(s, frame.script);
         header.fate = Fate::Done;
-        let waiters = core::mem::take(&mut header.waiters);
+        let waiters = header.waiters;
         if waiters != 0 && !self.broken(Mutant::EndNotifiesNobody) {
-            (s.actor[me].claimed, s.actor[me].pc) = (waiters, Pc::FinishNotify);
+            s.actor[me].pc = Pc::FinishNotify;
         } else {
             self.script_over(s, me);
         }
+    }
+
+    /// Wakes who sleeps until a task is settled; a mask of them.
+    pub(crate) fn notify_joiners(&self, s: &mut State, script: Script) -> u8 {
+        let waiters = core::mem::take(&mut s.header[usize::from(script)].waiters);
+        for worker in each(waiters) {
+            if s.actor[worker].pc == Pc::JoinAsleep {
+                s.actor[worker].pc = Pc::JoinWait;
+            }
+        }
+        waiters
     }
 
     /// What comes after a script.

@@ -5,6 +5,11 @@ use crate::state::{Closed, Fate, Pc, SCRIPTS, State, WORKERS};
 use crate::words::each;
 
 impl Scenario {
+    /// Whether timers and promises of holds can fire.
+    pub(crate) fn timers_fire(&self, s: &State) -> bool {
+        self.timers_after == 0 || s.header[usize::from(self.timers_after)].fate.settled()
+    }
+
     /// What is wrong with a state in which nobody can do anything: the first of these that holds.
     pub fn complaint(&self, s: &State) -> Option<String> {
         let alive = || (0..self.workers).filter(|worker| s.actor[*worker].pc != Pc::Dead);
@@ -23,6 +28,9 @@ impl Scenario {
         }
         if let Some(worker) = alive().find(|worker| !s.outside[*worker].inbox.is_empty()) {
             return Some(format!("w{worker} never gets a message that was posted to it"));
+        }
+        if let Some(worker) = alive().find(|worker| !s.outside[*worker].holds.is_empty() && self.timers_fire(s)) {
+            return Some(format!("w{worker} is held for ever"));
         }
         for (actor, thread) in s.actor.iter().enumerate() {
             let held = actor < WORKERS && !s.outside[actor].holds.is_empty();
@@ -47,7 +55,8 @@ impl Scenario {
         }
         for script in 1..SCRIPTS {
             let header = s.header[script];
-            if matches!(header.fate, Fate::Queued | Fate::Taken) {
+            let held = alive().any(|worker| s.outside[worker].holds.iter().any(|hold| usize::from(hold) == script));
+            if matches!(header.fate, Fate::Queued | Fate::Taken) && !held {
                 return Some(format!("script {script} is in no queue, and was not settled: {:?}", header.fate));
             }
         }

@@ -129,7 +129,7 @@ pub struct Ring {
 #[repr(C)]
 pub struct Outside {
     /// Messages that were posted to it.
-    pub inbox: Fifo<3>,
+    pub inbox: Fifo<4>,
     /// Holds: each is a script that a timer or a promise will run some day; the hold ends with it.
     pub holds: Fifo<2>,
     /// It asked for a macrotask, to go back into the loop (or, held, to run a slice).
@@ -229,6 +229,7 @@ pub enum Pc {
     ReapFlush,
     ReapFlushCount,
     ReapFlushNotify,
+    ReapFlushPost,
     ReapToken,
     ReapNotify,
     ReapSignal,

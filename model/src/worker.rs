@@ -76,7 +76,7 @@ impl Machine<'_> {
             Pc::StealEnd => {
                 let victim = usize::from(core::mem::take(&mut s.actor[me].target));
                 s.ring[victim].thief = 0;
-                self.moved(s, me);
+                self.moved(s, me, true);
                 self.step(s, me, What::StealEnd(victim as u8));
             }
             // What was moved becomes visible in the own ring. A worker that is no searcher wakes somebody: the batch was in no
@@ -233,13 +233,16 @@ impl Machine<'_> {
     }
 
     /// The first of the tasks in hand will be run; the others go to the own ring.
-    fn moved(&mut self, s: &mut State, me: usize) {
+    fn moved(&mut self, s: &mut State, me: usize, stolen: bool) {
         let first = s.actor[me].hand.remove(0);
         s.actor[me].got = first;
-        if s.actor[me].hand.is_empty() {
-            self.found(s, me, first);
-        } else {
+        if !s.actor[me].hand.is_empty() {
             s.actor[me].pc = Pc::Publish;
+        } else if stolen && s.actor[me].world == World::Slice && !self.broken(Mutant::SliceLeavesRest) {
+            // Nobody chains after a slice, and what was left looked like nothing to whoever looked meanwhile.
+            self.hand_over(s, me, Pc::Claim);
+        } else {
+            self.found(s, me, first);
         }
     }
 
@@ -257,7 +260,7 @@ impl Machine<'_> {
         if count > 0 {
             self.reach_if(count > 1, Reach::BatchMoved);
             s.actor[me].at = 0;
-            self.moved(s, me);
+            self.moved(s, me, false);
         } else if level + 1 < self.scenario.levels {
             s.actor[me].at += 1;
         } else {
@@ -318,7 +321,7 @@ impl Machine<'_> {
             self.header(s, task).fate = Fate::Discarded;
             s.actor[me].got = 0;
             self.task_over(s, me);
-            return self.step(s, me, What::Other("discard", task));
+            return self.step(s, me, What::Skip(task));
         }
         if s.header[usize::from(task)].fate == Fate::Queued {
             self.begin(s, me);
@@ -343,8 +346,10 @@ impl Machine<'_> {
 
     /// The second look saw nothing.
     pub(crate) fn nothing_again(&mut self, s: &mut State, me: usize) {
+        let in_flight = (0..self.scenario.workers).any(|worker| s.actor[worker].depth() > 0);
+        let stays = in_flight && self.broken(Mutant::StopWhileInFlight);
         let a = &mut s.actor[me];
-        if core::mem::take(&mut a.stop_seen) {
+        if core::mem::take(&mut a.stop_seen) && !stays {
             a.stopping = true;
             a.pc = Pc::EndSleep;
         } else {

@@ -77,5 +77,19 @@ holds! {
     race_28_discard
     race_28_discard_what_is_joined
     race_45_a_held_worker_runs_tasks
+    race_37_two_holds_and_a_message
+    a_hold_ends_when_it_is_picked
+    a_held_worker_with_a_long_handler
+    race_52_a_slice_that_steals
+    a_held_worker_that_joins
     race_14_death_of_one_of_two
+    race_14_death_as_a_waker
+    race_14_a_dead_sleeper_is_claimed
+    race_16_death_of_a_thief
+    race_15_death_between_claim_and_publish
+    race_47_death_between_post_and_count
+    race_16_death_of_who_is_joined
+    death_of_who_picked_a_held_worker
+    death_of_a_held_worker
+    race_28_death_while_closing
 }

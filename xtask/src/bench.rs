@@ -16,10 +16,26 @@ pub(crate) fn command() -> Command {
     let engines = PossibleValuesParser::new(["native", "chromium", "firefox"]);
     Command::new("bench")
         .about("Measures Weblane beside its peers, in one run, and prints ratios")
+        .long_about(
+            "Measures Weblane beside its peers, in one run, and prints ratios.\n\nGroups: `rings` is all of deque, spsc, mpmc, sleep and lock; `channel`; \
+             `fork`; `pool` beside rayon and the bare platform, whose --json has a line for each measurement; `pool-smoke` is a tiny run of it, which shows that \
+             everything runs.",
+        )
         .arg(
             Arg::new("group")
                 .value_name("GROUP")
-                .value_parser(PossibleValuesParser::new(["deque", "spsc", "mpmc", "sleep", "lock", "channel", "fork"]))
+                .value_parser(PossibleValuesParser::new([
+                    "deque",
+                    "spsc",
+                    "mpmc",
+                    "sleep",
+                    "lock",
+                    "channel",
+                    "fork",
+                    "pool",
+                    "pool-smoke",
+                    "rings",
+                ]))
                 .help("Only this group of metrics"),
         )
         .arg(
@@ -78,9 +94,36 @@ fn in_browser(engine: Engine, only: Option<&str>) -> kit::Result<String> {
     }
 }
 
+/// A row for each metric and contender of single measurements: median, least and most.
+fn summed_up(samples: &[Value]) -> Vec<Value> {
+    let mut rows: Vec<Value> = Vec::new();
+    for sample in samples {
+        let same = |other: &&Value| other["metric"] == sample["metric"] && other["peer"] == sample["peer"];
+        if rows.iter().any(|row| same(&row)) {
+            continue;
+        }
+        let mut values: Vec<f64> = samples.iter().filter(same).filter_map(|other| other["value"].as_f64()).collect();
+        values.sort_by(f64::total_cmp);
+        let (Some(min), Some(max)) = (values.first(), values.last()) else { continue };
+        let median = values[values.len() / 2];
+        let mut row = sample.clone();
+        row["median"] = median.into();
+        row["min"] = (*min).into();
+        row["max"] = (*max).into();
+        rows.push(row);
+    }
+    // Contenders of a metric one below the other, in the order of the first.
+    let order: Vec<Value> = rows.iter().map(|row| row["metric"].clone()).collect();
+    rows.sort_by_key(|row| order.iter().position(|metric| *metric == row["metric"]));
+    rows
+}
+
 /// One table for each metric: the figures, and each contender's ratio to our best.
 fn print_table(lines: &str) -> kit::Result<()> {
-    let rows = lines.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    let mut rows = lines.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    if rows.iter().any(|row| row["value"].is_number()) {
+        rows = summed_up(&rows);
+    }
     let mut metric = "";
     for row in &rows {
         let name = row["metric"].as_str().unwrap_or_default();
@@ -101,7 +144,7 @@ fn print_table(lines: &str) -> kit::Result<()> {
             number("median"),
             number("min"),
             number("max"),
-            number("median") / best
+            if best.is_finite() { number("median") / best } else { f64::NAN }
         );
     }
     Ok(())

@@ -14,9 +14,12 @@ mod readme_app;
 mod serve;
 mod setup;
 mod test;
+mod test_i686;
 mod test_loom;
 mod test_model;
 mod test_native;
+mod test_packages;
+mod test_sanitizers;
 mod test_wasm;
 mod tidy;
 
@@ -31,6 +34,9 @@ const TASKS: &[Task] = &[
     (test_loom::command, test_loom::run),
     (test_model::command, test_model::run),
     (test_wasm::command, test_wasm::run),
+    (test_packages::command, test_packages::run),
+    (test_sanitizers::command, test_sanitizers::run),
+    (test_i686::command, test_i686::run),
     (readme_app::command, readme_app::run),
     (mutants::command, mutants::run),
     (bench::command, bench::run),

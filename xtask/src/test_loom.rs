@@ -46,6 +46,8 @@ pub(crate) fn suites(tally: &mut Tally, preemptions: u8) -> kit::Result<()> {
         ("weblane-pool", "--lib"),
     ];
     tally.suite("loom", packages.map(|(package, what)| model(package, what, "--cfg loom", "loom")))?;
-    // The rings as they are on wasm, where every load reads the newest value and no fences are emitted.
-    tally.suite("loom-sc", [model("weblane-ring", "--tests", "--cfg loom --cfg weblane_sc", "loom-sc")])
+    // The rings as they are on wasm, where every load reads the newest value and no fences are emitted; and as they are without 64-bit atomics.
+    let sc = model("weblane-ring", "--tests", "--cfg loom --cfg weblane_sc", "loom-sc");
+    let narrow = model("weblane-ring", "--tests", "--cfg loom --cfg weblane_narrow", "loom-narrow");
+    tally.suite("loom-sc", [sc, narrow])
 }

@@ -23,7 +23,18 @@ pub(crate) fn suites(tally: &mut Tally) -> kit::Result<()> {
     tally.suite("native", [test])?;
     // The rings as they are on targets without 64-bit atomics. In a folder of its own, as everything that changes flags.
     let mut narrow = cargo();
-    narrow.args(["test", "--package", "weblane-ring", "--lib", "--test", "mpmc"]);
+    narrow.args([
+        "test",
+        "--package",
+        "weblane-ring",
+        "--lib",
+        "--test",
+        "mpmc",
+        "--test",
+        "mpmc_properties",
+        "--test",
+        "peers_mpmc",
+    ]);
     narrow.arg("--target-dir").arg(kit::target().join("narrow")).env("RUSTFLAGS", "--cfg weblane_narrow");
     tally.suite("narrow", [narrow])?;
     let mut own = cargo();

@@ -50,6 +50,7 @@ const TESTS: &[(&str, Kind)] = &[
     ("futex_armed", Kind::Usual),
     ("sync", Kind::Usual),
     ("sync_dead", Kind::Usual),
+    ("channel", Kind::Usual),
     ("script_not_found", Kind::Usual),
     ("start_timeout", Kind::Usual),
     ("start_late", Kind::Usual),

@@ -38,7 +38,7 @@ pub mod model;
 #[cfg(all(test, any(loom, all(not(shuttle), feature = "std"))))]
 #[path = "imp/table.rs"]
 mod table;
-#[cfg(all(test, any(loom, all(not(shuttle), feature = "std"))))]
+#[cfg(test)]
 #[path = "imp/table_tests.rs"]
 mod table_tests;
 #[cfg(all(feature = "web", target_arch = "wasm32"))]

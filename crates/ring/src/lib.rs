@@ -19,6 +19,9 @@ macro_rules! not_const_in_models {
 mod ends;
 #[cfg(loom)]
 mod model_atomic;
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod model_steps;
 pub mod mpmc;
 mod primitive;
 mod slot;

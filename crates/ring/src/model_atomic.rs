@@ -8,9 +8,14 @@
 //! So every load here first touches a companion, by a relaxed read-modify-write that changes nothing: any two loads are then
 //! known to loom as dependent, and so both their orders are explored. A relaxed read-modify-write of another atomic orders no
 //! memory, so what a load may return is what it was.
+//!
+//! And loom takes a sequentially consistent load for an acquiring one, which may return an old value. Here it is a read-modify-write that changes
+//! nothing, acquires, and returns the newest value. That is right for an atomic all of whose accesses are sequentially consistent.
 
 use core::fmt;
 use core::sync::atomic::Ordering;
+
+use crate::model_steps::step;
 
 macro_rules! atomic {
     ($name:ident, $inner:ident, $value:ty) => {
@@ -32,20 +37,27 @@ macro_rules! atomic {
             /// With `--cfg weblane_sc` a load reads the newest value, as every load on wasm does: it is a read-modify-write then.
             #[cfg(weblane_sc)]
             pub(crate) fn load(&self, _: Ordering) -> $value {
+                step();
                 self.value.fetch_add(0, Ordering::AcqRel)
             }
 
             #[cfg(not(weblane_sc))]
             pub(crate) fn load(&self, order: Ordering) -> $value {
+                step();
+                if order == Ordering::SeqCst {
+                    return self.value.fetch_add(0, Ordering::Acquire);
+                }
                 self.companion.fetch_or(false, Ordering::Relaxed);
                 self.value.load(order)
             }
 
             pub(crate) fn store(&self, value: $value, order: Ordering) {
+                step();
                 self.value.store(value, order);
             }
 
             pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
+                step();
                 self.value.swap(value, order)
             }
 
@@ -56,22 +68,27 @@ macro_rules! atomic {
                 success: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
+                step();
                 self.value.compare_exchange(current, new, success, failure)
             }
 
             pub(crate) fn fetch_add(&self, by: $value, order: Ordering) -> $value {
+                step();
                 self.value.fetch_add(by, order)
             }
 
             pub(crate) fn fetch_sub(&self, by: $value, order: Ordering) -> $value {
+                step();
                 self.value.fetch_sub(by, order)
             }
 
             pub(crate) fn fetch_or(&self, bits: $value, order: Ordering) -> $value {
+                step();
                 self.value.fetch_or(bits, order)
             }
 
             pub(crate) fn fetch_and(&self, bits: $value, order: Ordering) -> $value {
+                step();
                 self.value.fetch_and(bits, order)
             }
         }

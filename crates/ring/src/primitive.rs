@@ -17,6 +17,7 @@ pub(crate) use loom::sync::Arc;
 
 /// `core`'s `UnsafeCell` with loom's interface, so that models see every access.
 #[cfg(not(loom))]
+#[repr(transparent)]
 pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 
 #[cfg(not(loom))]

@@ -1,8 +1,8 @@
 //! Every interleaving of the many-to-many rings: `RUSTFLAGS="--cfg loom" cargo test -p weblane-ring --release`.
 //!
-//! Each execution's history is checked to be that of a bounded queue (linearizability), for the lock-free ring with exact "full" and "empty": by what happens
-//! before what and, with `--cfg weblane_sc`, which makes every load read the newest value as wasm does, by the clock. Values are boxes, so
-//! that a value taken twice or not at all is a double free or a leak, which loom finds.
+//! Each execution's history is checked to be that of a bounded queue (linearizability): for the lock-free ring by the clock and with exact "full" and
+//! "empty"; for the fast one by what happens before what and, with `--cfg weblane_sc`, which makes every load read the newest value as wasm does, by
+//! the clock. Values are boxes, so that a value taken twice or not at all is a double free or a leak, which loom finds.
 #![cfg(loom)]
 #![allow(missing_docs, reason = "tests")]
 
@@ -13,7 +13,7 @@ mod model;
 use linear::{AFTERWARDS, Did, History};
 use loom::sync::Arc;
 use loom::thread;
-use model::{Met, model};
+use model::{Met, model, small_model};
 use weblane_ring::mpmc;
 
 /// What the models use of both rings.
@@ -21,6 +21,9 @@ trait Queue: Send + Sync + 'static {
     const EXACT: bool;
     fn push(&self, value: Box<u32>) -> Result<(), Box<u32>>;
     fn pop(&self) -> Option<Box<u32>>;
+    /// Many at once; `between` is called before each value that goes in or after it came out.
+    fn push_many(&self, values: &[u32], between: impl FnMut(usize)) -> usize;
+    fn pop_many(&self, most: usize, take: impl FnMut(u32)) -> usize;
     /// What must be true when nothing is inside and nobody is at work.
     fn at_rest(&self) {}
 }
@@ -32,6 +35,24 @@ impl<const N: usize> Queue for mpmc::Ring<Box<u32>, N> {
     }
     fn pop(&self) -> Option<Box<u32>> {
         self.pop()
+    }
+    fn push_many(&self, values: &[u32], mut between: impl FnMut(usize)) -> usize {
+        let mut next = 0;
+        let each = values.iter().enumerate().map(|(index, value)| {
+            next = index;
+            between(index);
+            Box::new(*value)
+        });
+        match self.push_many(each) {
+            Ok(()) => values.len(),
+            Err(back) => {
+                assert_eq!(*back, values[next]);
+                next
+            }
+        }
+    }
+    fn pop_many(&self, most: usize, mut take: impl FnMut(u32)) -> usize {
+        self.pop_many(most, |value| take(*value))
     }
     fn at_rest(&self) {
         assert_eq!(self.free_cells(), 2 * N + 2, "no call has kept a cell");
@@ -46,42 +67,81 @@ impl<const N: usize> Queue for mpmc::fast::Ring<Box<u32>, N> {
     fn pop(&self) -> Option<Box<u32>> {
         self.pop()
     }
+    fn push_many(&self, _: &[u32], _: impl FnMut(usize)) -> usize {
+        unreachable!("`fast_batches` looks at these, which stay together");
+    }
+    fn pop_many(&self, _: usize, _: impl FnMut(u32)) -> usize {
+        unreachable!("as above");
+    }
 }
 
-/// One call of a script: push a number, or pop.
+/// One call of a script: push a number, or pop; or many.
 #[derive(Clone, Copy)]
 enum Step {
     Push(u32),
     Pop,
+    PushMany(&'static [u32]),
+    PopMany(usize),
 }
-use Step::{Pop, Push};
+use Step::{Pop, PopMany, Push, PushMany};
+
+/// The name of what a call did.
+fn name(did: Did) -> &'static str {
+    match did {
+        Did::Pushed(_) => "pushed",
+        Did::Full => "full",
+        Did::Popped(_) => "popped",
+        Did::Empty => "empty",
+        Did::Pushing(_) | Did::Popping => "stopped",
+    }
+}
+
+/// Makes one call and records what it did; a call for many is recorded as one after the other.
+fn act<Q: Queue>(queue: &Q, history: &History, thread: usize, step: Step, note: &dyn Fn(&'static str)) {
+    let from = std::cell::Cell::new(history.now());
+    let record = |did| {
+        history.record(thread, from.get(), did);
+        from.set(history.now());
+        note(name(did));
+    };
+    match step {
+        Push(value) => match queue.push(Box::new(value)) {
+            Ok(()) => record(Did::Pushed(value)),
+            Err(back) => {
+                assert_eq!(*back, value);
+                record(Did::Full);
+            }
+        },
+        Pop => record(queue.pop().map_or(Did::Empty, |value| Did::Popped(*value))),
+        PushMany(values) => {
+            let count = queue.push_many(values, |next| {
+                if next > 0 {
+                    record(Did::Pushed(values[next - 1]));
+                }
+            });
+            record(if count < values.len() { Did::Full } else { Did::Pushed(values[count - 1]) });
+        }
+        PopMany(most) => {
+            let count = queue.pop_many(most, |value| record(Did::Popped(value)));
+            if count < most {
+                record(Did::Empty);
+            }
+        }
+    }
+}
 
 /// Runs each script on a thread of its own, the first one on the model's main thread; then empties the queue and checks the history.
 fn scripts<Q: Queue>(make: fn() -> Q, capacity: usize, scripts: &'static [&'static [Step]], expected: &[&'static str]) {
     let met = Met::default();
     let log = met.clone();
-    model(move || {
+    let explore = if scripts.len() == 2 { small_model } else { model };
+    explore(move || {
         let (queue, history) = (Arc::new(make()), History::default());
         let run = {
             let log = log.clone();
             move |queue: &Q, history: &History, thread: usize| {
                 for step in scripts[thread] {
-                    let did = history.call(thread, || match step {
-                        Push(value) => match queue.push(Box::new(*value)) {
-                            Ok(()) => Did::Pushed(*value),
-                            Err(back) => {
-                                assert_eq!(*back, *value);
-                                Did::Full
-                            }
-                        },
-                        Pop => queue.pop().map_or(Did::Empty, |value| Did::Popped(*value)),
-                    });
-                    log.note(match did {
-                        Did::Pushed(_) => "pushed",
-                        Did::Full => "full",
-                        Did::Popped(_) => "popped",
-                        Did::Empty => "empty",
-                    });
+                    act(queue, history, thread, *step, &|what| log.note(what));
                 }
             }
         };
@@ -143,6 +203,51 @@ fn lock_free_around_a_slow_pop() {
         1,
         &[&[Push(1), Pop], &[Push(2), Pop, Push(3)]],
         &["pushed", "full", "popped", "empty"],
+    );
+}
+
+/// Two push and two pop, with room for two: positions go over the wrap.
+#[test]
+fn lock_free_two_by_two() {
+    scripts(
+        || mpmc::Ring::<_, 2>::starting_at(u32::MAX),
+        2,
+        &[&[Pop, Pop], &[Push(1), Push(2)], &[Push(3)], &[Pop]],
+        ALL,
+    );
+}
+
+/// "Full" with two places and three threads, all spare cells in their hands.
+#[test]
+fn lock_free_full_with_three() {
+    scripts(
+        || mpmc::Ring::<_, 2>::starting_at(u32::MAX),
+        2,
+        &[&[Push(1), Pop, Push(2)], &[Push(3), Push(4)], &[Push(5)]],
+        &["pushed", "full", "popped"],
+    );
+}
+
+/// As many threads as a ring with one place can have so that its "full" is exact.
+#[test]
+fn lock_free_one_place_for_four() {
+    scripts(|| mpmc::Ring::<_, 1>::starting_at(u32::MAX), 1, &[&[Push(1), Pop], &[Pop], &[Push(2)], &[Push(3)]], ALL);
+}
+
+/// Many at once against single ones.
+#[test]
+fn lock_free_batches() {
+    scripts(
+        || mpmc::Ring::<_, 2>::starting_at(u32::MAX),
+        2,
+        &[&[PushMany(&[1, 2, 3])], &[Push(9), PopMany(2)]],
+        &["pushed", "full", "popped"],
+    );
+    scripts(
+        || mpmc::Ring::<_, 2>::starting_at(u32::MAX - 1),
+        2,
+        &[&[PushMany(&[1, 2]), Pop], &[PopMany(3)]],
+        &["pushed", "popped", "empty"],
     );
 }
 

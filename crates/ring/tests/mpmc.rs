@@ -172,6 +172,25 @@ fn batches_of_the_fast_ring() {
     (0..5).for_each(|_| queue.push(Arc::clone(&value)).expect("their places are free"));
 }
 
+#[test]
+fn panics_in_batches_of_the_lock_free_ring() {
+    let value = Arc::new(());
+    let queue = mpmc::Ring::<Arc<()>, 8>::new();
+    let panicking = (0..6).map(|index| if index < 5 { Arc::clone(&value) } else { panic!("on purpose") });
+    assert!(catch_unwind(AssertUnwindSafe(|| queue.push_many(panicking))).is_err());
+    assert_eq!((queue.len(), Arc::strong_count(&value)), (5, 6), "what came before is inside");
+    let mut taken = 0;
+    let take = |value| {
+        taken += 1;
+        assert!(taken < 3, "on purpose");
+        drop(value);
+    };
+    assert!(catch_unwind(AssertUnwindSafe(|| queue.pop_many(5, take))).is_err());
+    assert_eq!((queue.len(), Arc::strong_count(&value)), (2, 3), "three are gone, the rest is still inside");
+    assert_eq!((queue.push_many((0..9).map(|_| Arc::clone(&value))).is_err(), queue.is_full()), (true, true));
+    assert_eq!(queue.free_cells(), 10, "no call has kept a cell");
+}
+
 /// Values of several words arrive whole and once; those of one producer arrive in its order at each consumer.
 fn stress(queue: &dyn Queue<[u64; 3]>, producers: u64, consumers: u64) {
     const EACH: u64 = 30_000;

@@ -115,6 +115,7 @@ fn a_channel_closes_when_one_side_is_gone() {
         for value in 0..70_000 {
             assert_eq!(sender.try_send(value), Err(TrySendError::Closed(value)));
         }
+        assert!(sender.is_empty());
         assert_eq!(sender.send(5), Err(SendError::Closed(5)));
         assert_eq!(sender.send_spinning(5, 9), Err(TrySendError::Closed(5)));
         assert_eq!(sender.send_timeout(5, Duration::MAX), Err(SendTimeoutError::Closed(5)));

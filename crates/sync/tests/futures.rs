@@ -209,6 +209,62 @@ fn turns_in_order() {
     assert!(futures[0].as_mut().poll(&mut Context::from_waker(&wakers[1])).is_ready());
 }
 
+/// All readers up to the first writer are called at once.
+#[test]
+fn readers_are_called_together() {
+    let lock = RwLock::new(());
+    let calls: [Arc<Calls>; 4] = Default::default();
+    let wakers = calls.each_ref().map(|calls| Waker::from(Arc::clone(calls)));
+    let guard = lock.write().unwrap();
+    let mut readers: Vec<_> = (0..3).map(|_| Box::pin(lock.read_async())).collect();
+    let mut writer = Box::pin(lock.write_async());
+    for reader in 0..2 {
+        assert!(readers[reader].as_mut().poll(&mut Context::from_waker(&wakers[reader])).is_pending());
+    }
+    assert!(writer.as_mut().poll(&mut Context::from_waker(&wakers[2])).is_pending());
+    assert!(readers[2].as_mut().poll(&mut Context::from_waker(&wakers[3])).is_pending());
+    drop(guard);
+    assert_eq!(calls.each_ref().map(|calls| calls.0.load(Ordering::Relaxed)), [1, 1, 0, 0]);
+}
+
+/// A task that polls itself as soon as it is called, in the middle of the call.
+struct Eager {
+    token: &'static Parker,
+    future: std::sync::Mutex<Option<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>>,
+    calls: AtomicU32,
+}
+
+impl Wake for Eager {
+    fn wake(self: Arc<Self>) {
+        assert!(self.calls.fetch_add(1, Ordering::Relaxed) < 10, "called again and again");
+        // Somebody else is faster.
+        self.token.try_park();
+        self.poll();
+    }
+}
+
+impl Eager {
+    fn poll(self: &Arc<Self>) {
+        let waker = Waker::from(Arc::clone(self));
+        let mut future = self.future.lock().unwrap();
+        if future.as_mut().unwrap().as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            *future = None;
+        }
+    }
+}
+
+/// A call to all reaches those who are there, and does not go round with those who come back during it.
+#[test]
+fn a_call_to_all_ends() {
+    static TOKEN: Parker = Parker::new();
+    let future = std::sync::Mutex::new(Some(Box::pin(TOKEN.park_async()) as _));
+    let eager = Arc::new(Eager { token: &TOKEN, future, calls: AtomicU32::new(0) });
+    eager.poll();
+    TOKEN.unpark();
+    assert_eq!(eager.calls.load(Ordering::Relaxed), 1);
+    *eager.future.lock().unwrap() = None;
+}
+
 /// Futures may go from thread to thread, also those that have given up a guard.
 #[test]
 fn futures_are_send() {

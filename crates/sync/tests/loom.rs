@@ -50,6 +50,44 @@ fn condition_vs_notify() {
     });
 }
 
+/// One notification after another, so that the first may find nobody asleep, and say so in the word, as the waiter comes for the second.
+#[test]
+fn two_notifications_in_a_row() {
+    model(|| {
+        let shared = Arc::new((Mutex::new(0), Condvar::new()));
+        let other = Arc::clone(&shared);
+        let waiter = thread::spawn(move || {
+            let guard = other.0.lock().unwrap();
+            assert_eq!(*other.1.wait_while(guard, |value| *value < 2).unwrap(), 2);
+        });
+        for value in 1..=2 {
+            *shared.0.lock().unwrap() = value;
+            shared.1.notify_one();
+        }
+        waiter.join().unwrap();
+    });
+}
+
+/// Two wait, and each is told by name.
+#[test]
+fn two_waiters_and_two_notifications() {
+    model(|| {
+        let shared = Arc::new((Mutex::new(0), Condvar::new()));
+        let waiters = [(); 2].map(|()| {
+            let other = Arc::clone(&shared);
+            thread::spawn(move || {
+                let guard = other.0.lock().unwrap();
+                *other.1.wait_while(guard, |tokens| *tokens == 0).unwrap() -= 1;
+            })
+        });
+        for _ in 0..2 {
+            *shared.0.lock().unwrap() += 1;
+            shared.1.notify_one();
+        }
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+    });
+}
+
 /// Race 41: whatever the timed sleep returns, a notification that came before the waiter locked again is reported.
 #[test]
 fn race_41_time_out_vs_notify() {

@@ -243,19 +243,70 @@ fn a_dropped_sender_passes_its_wake_on() {
     });
 }
 
-/// Two receivers asleep, two values by one sender: each gets one.
+/// A task of [`together`]: woken by itself, on a thread with others.
+struct Task {
+    woken: AtomicU32,
+    any: RealArc<AtomicU32>,
+}
+
+impl Wake for Task {
+    fn wake(self: RealArc<Self>) {
+        self.woken.swap(1, Ordering::SeqCst);
+        self.any.fetch_add(1, Ordering::SeqCst);
+        weblane_futex::notify_all(&self.any);
+    }
+}
+
+/// Runs futures on this thread, each polled only when it was woken: who waits for a lost wake-up waits for ever.
+fn together<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let any = RealArc::new(AtomicU32::new(0));
+    let task = |future| {
+        let task = RealArc::new(Task { woken: AtomicU32::new(1), any: RealArc::clone(&any) });
+        (Box::pin(future), task, None)
+    };
+    let mut tasks: Vec<_> = futures.into_iter().map(task).collect();
+    loop {
+        let seen = any.load(Ordering::SeqCst);
+        for (future, task, output) in &mut tasks {
+            if output.is_none() && task.woken.swap(0, Ordering::SeqCst) == 1 {
+                let waker = Waker::from(RealArc::clone(task));
+                if let Poll::Ready(done) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                    *output = Some(done);
+                }
+            }
+        }
+        if tasks.iter().all(|(_, _, output)| output.is_some()) {
+            return tasks.into_iter().filter_map(|(_, _, output)| output).collect();
+        }
+        weblane_futex::wait(&any, seen, None).expect("may block");
+    }
+}
+
+/// Two receivers, two values by one sender: each gets one.
 #[test]
 fn two_receivers() {
     for make in [TWO, MANY] {
         model(move || {
             let (sender, receiver) = make();
-            let others = [receiver.clone(), receiver].map(|receiver| thread::spawn(move || receiver.recv().unwrap()));
-            sender.try_send(1).unwrap();
-            sender.try_send(2).unwrap();
-            let sum: u32 = others.into_iter().map(|other| other.join().unwrap()).sum();
-            assert_eq!(sum, 3);
+            let sends = thread::spawn(move || {
+                sender.try_send(1).unwrap();
+                sender.try_send(2).unwrap();
+                sender
+            });
+            let got = together([receiver.recv_async(), receiver.recv_async()]);
+            assert_eq!(got.into_iter().map(Result::unwrap).sum::<u32>(), 3);
+            sends.join().unwrap();
         });
     }
+    // Threads, of which each can take the other's value.
+    model(|| {
+        let (sender, receiver) = TWO();
+        let second = receiver.clone();
+        let other = thread::spawn(move || second.recv().unwrap());
+        sender.try_send(1).unwrap();
+        sender.try_send(2).unwrap();
+        assert_eq!(receiver.recv().unwrap() + other.join().unwrap(), 3);
+    });
 }
 
 /// Races 10, 32: two senders, of which the first to claim may be the last to finish; two values then become visible by one publication, which
@@ -265,21 +316,14 @@ fn race_32_two_senders_two_receivers() {
     for make in [TWO, MANY] {
         model(move || {
             let (sender, receiver) = make();
-            let second = receiver.clone();
-            let (a, b) = (sender.clone(), sender);
-            let first = thread::spawn(move || receiver.recv().unwrap());
-            let sends = thread::spawn(move || {
-                a.try_send(1).unwrap();
-                a
+            let senders = [sender.clone(), sender].map(|sender| {
+                thread::spawn(move || {
+                    sender.try_send(1).unwrap();
+                    sender
+                })
             });
-            let sends_too = thread::spawn(move || {
-                b.try_send(2).unwrap();
-                b
-            });
-            let sum = second.recv().unwrap() + first.join().unwrap();
-            assert_eq!(sum, 3);
-            sends.join().unwrap();
-            sends_too.join().unwrap();
+            assert_eq!(together([receiver.recv_async(), receiver.recv_async()]), [Ok(1), Ok(1)]);
+            let _senders = senders.map(|sender| sender.join().unwrap());
         });
     }
 }
@@ -291,17 +335,14 @@ fn race_32_two_receivers_make_room() {
         let (sender, receiver) = TWO();
         sender.try_send(1).unwrap();
         sender.try_send(2).unwrap();
-        let (more, second) = (sender.clone(), receiver.clone());
-        let takes = [receiver, second].map(|receiver| {
+        let receivers = [receiver.clone(), receiver].map(|receiver| {
             thread::spawn(move || {
                 receiver.try_recv().unwrap();
                 receiver
             })
         });
-        let sends = thread::spawn(move || more.send(3).unwrap());
-        sender.send(4).unwrap();
-        sends.join().unwrap();
-        let _receivers = takes.map(|take| take.join().unwrap());
+        assert_eq!(together([sender.send_async(3), sender.send_async(4)]), [Ok(()), Ok(())]);
+        let _receivers = receivers.map(|receiver| receiver.join().unwrap());
     });
 }
 
@@ -313,23 +354,33 @@ fn race_41_time_out_vs_send() {
         let log = met.clone();
         model(move || {
             let (sender, receiver) = make();
-            let (stays, log) = (receiver.clone(), log.clone());
-            let stayer = thread::spawn(move || stays.recv());
-            let again = sender.clone();
-            let sends = thread::spawn(move || {
-                sender.try_send(7).unwrap();
-                sender
-            });
-            match receiver.recv_timeout(Duration::from_secs(1)) {
-                Ok(value) => {
-                    log.note("received");
-                    again.send(value).unwrap();
+            let (stays, again, log) = (receiver.clone(), sender.clone(), log.clone());
+            let timed = thread::spawn(move || {
+                match receiver.recv_timeout(Duration::from_secs(1)) {
+                    Ok(value) => {
+                        log.note("received");
+                        again.try_send(value).unwrap();
+                    }
+                    Err(RecvTimeoutError::TimedOut) => log.note("timed out"),
+                    Err(other) => panic!("{other}"),
                 }
-                Err(RecvTimeoutError::TimedOut) => log.note("timed out"),
-                Err(other) => panic!("{other}"),
+                again
+            });
+            let mut future = Box::pin(stays.recv_async());
+            let bell = bell();
+            assert!(poll(future.as_mut(), &bell).is_pending());
+            sender.try_send(7).unwrap();
+            // Polled only when woken.
+            let mut seen = 0;
+            loop {
+                weblane_futex::wait(&bell.0, seen, None).expect("may block");
+                seen = bell.0.load(Ordering::SeqCst);
+                if let Poll::Ready(value) = poll(future.as_mut(), &bell) {
+                    assert_eq!(value, Ok(7));
+                    break;
+                }
             }
-            assert_eq!(stayer.join().unwrap(), Ok(7));
-            sends.join().unwrap();
+            timed.join().unwrap();
         });
         met.check(&["received", "timed out"]);
     }
@@ -432,21 +483,30 @@ fn blocks_change_hands() {
     });
     model(|| {
         let (sender, receiver) = MANY();
-        (0..3).for_each(|value| sender.try_send(value).unwrap());
+        (0..2).for_each(|value| sender.try_send(value).unwrap());
         let second = receiver.clone();
-        let takes = thread::spawn(move || second.try_iter().collect::<Vec<_>>());
+        let takes = thread::spawn(move || second.try_recv().ok());
         let sends = thread::spawn(move || {
-            (3..6).for_each(|value| sender.try_send(value).unwrap());
+            (2..4).for_each(|value| sender.try_send(value).unwrap());
             sender
         });
-        let mut got: Vec<_> = receiver.try_iter().collect();
-        assert!(got.is_sorted());
-        let theirs = takes.join().unwrap();
-        assert!(theirs.is_sorted());
-        sends.join().unwrap();
-        got.extend(theirs);
+        let mut got: Vec<_> = receiver.try_recv().into_iter().collect();
+        got.extend(takes.join().unwrap());
+        let _sender = sends.join().unwrap();
         got.extend(receiver.try_iter());
         got.sort_unstable();
-        assert_eq!(got, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(got, [0, 1, 2, 3]);
+    });
+    // A block is used again by two threads only, in more steps.
+    model(|| {
+        let (sender, receiver) = MANY();
+        let sends = thread::spawn(move || {
+            (0..5).for_each(|value| sender.try_send(value).unwrap());
+            sender
+        });
+        let mut got: Vec<_> = (0..4).filter_map(|_| receiver.try_recv().ok()).collect();
+        let _sender = sends.join().unwrap();
+        got.extend(receiver.try_iter());
+        assert_eq!(got, [0, 1, 2, 3, 4]);
     });
 }

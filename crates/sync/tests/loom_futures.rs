@@ -81,6 +81,22 @@ fn rwlock_futures_and_a_reader() {
     });
 }
 
+/// Two writing futures behind a writer: the mark stays for the second.
+#[test]
+fn rwlock_two_writing_futures() {
+    model(|| {
+        let lock = Arc::new(RwLock::new(0));
+        let first = lock.write().unwrap();
+        let futures = [1, 2].map(|by| {
+            let lock = Arc::clone(&lock);
+            thread::spawn(move || *block_on(lock.write_async()).unwrap() += by)
+        });
+        drop(first);
+        futures.into_iter().for_each(|future| future.join().unwrap());
+        assert_eq!(*lock.try_read().unwrap(), 3);
+    });
+}
+
 /// A writing thread and a reading future behind a writer.
 #[test]
 fn rwlock_future_and_a_writer() {

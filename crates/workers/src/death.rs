@@ -19,7 +19,8 @@
 //! 1. The status becomes `Dead`: from then on `send` refuses, also a send that is under way and looks once more after posting.
 //! 2. What waits in its inbox is dropped, which tells whoever waits for an answer.
 //! 3. Every other worker is told by a message, and **settles its word** (below).
-//! 4. The hooks of [`on_death`] run.
+//! 4. Whoever waits for a lock of `weblane-sync` that it held, or comes for one later, learns that its holder is dead.
+//! 5. The hooks of [`on_death`] run.
 //!
 //! # A sender that died between post and count (race 47)
 //!
@@ -30,12 +31,12 @@
 //! So for each sender who lives and is not posting right now, `lane / 2 − handled` is exactly what he has in the word; a dead one should have 0.
 //!
 //! *Settle*, by the receiver in its own event loop: remember that this sender is settled. Read all lanes, the word, and all lanes again; if a
-//! lane of a living sender was odd or has moved, again. Then the word must be the sum over the living; what it is more or less is the dead one's, and
-//! is taken off, as a difference: what others add meanwhile stays. A message of a settled sender that still arrives is run and not counted. If the
-//! lanes do not come to rest (another sender has died, and is not settled yet) nothing is done: his own settlement will do both.
+//! lane of a living sender was odd or has moved, again, and if that goes on, from a timer. Then the word must be the sum over the living; what it is more or less is the dead one's, and
+//! is taken off, as a difference: what others add meanwhile stays. A message of a settled sender that still arrives is run and not counted. If another
+//! sender has died in the middle of a post and is not settled yet, his lane does not come to rest before his own settlement, which then does both.
 //!
-//! A receiver that sleeps with −1 would not wake for the message that asks it to settle. So where the dead sender's lane is odd, the main thread counts one more
-//! than it has posted. The settlement, being exact, takes that off as well.
+//! A receiver that sleeps with −1 would not wake for the message that asks it to settle. So where the dead sender's lane is odd, the main thread first counts one more
+//! than it posts. The settlement, being exact, takes that off as well.
 //!
 //! No gate, and nothing is flushed: a dead sender adds nothing any more, and what he has posted does not count.
 
@@ -132,15 +133,16 @@ pub(crate) fn bury(id: ThreadId, cause: &str) {
     );
     let workers = manager().map_or(0, |manager| manager.workers());
     for other in (1..=workers as u32).map(ThreadId::from_index).filter(|other| *other != id) {
-        // One that is dead too needs nothing.
-        let _ = send(other, Message::new(move |_, _| settle(id)));
         if dead.lanes[other.slot()].load() & 1 == 1
             && let Some(other) = thread(other)
         {
-            // The message may have made a zero out of −1, which wakes nobody. One more does; the settlement takes it off again.
+            // The message may make a zero out of −1, which wakes nobody. One more does; the settlement takes it off again, so it comes first.
             other.word.message_posted();
         }
+        // One that is dead too needs nothing.
+        let _ = send(other, Message::new(move |_, _| settle(id)));
     }
+    dead.abandon_number();
     run_hooks(id);
 }
 
@@ -186,6 +188,8 @@ thread_local! {
     static HANDLED: [Cell<u32>; MAX_THREADS] = const { [const { Cell::new(0) }; MAX_THREADS] };
     /// The senders that are settled here: a bit each.
     static SETTLED: Cell<u64> = const { Cell::new(0) };
+    /// Whether the word has not been settled for all of them.
+    static UNSETTLED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A message of `sender` has been handled by this worker, whose entry is `me`.
@@ -205,13 +209,24 @@ pub(crate) fn handled(me: &Thread, sender: ThreadId) {
     }
 }
 
-/// How often lanes are read before this is left to a later settlement. A post takes microseconds.
-const TRIES: usize = 1_000;
+/// How often lanes are read in a row, and after how many milliseconds again. A post takes microseconds, but its sender may lose its processor in the middle;
+/// the sender of the very message that asks for the settlement may.
+const TRIES: usize = 100;
+const PAUSE: u32 = 5;
 
 /// Takes what the dead thread `dead` has left in this worker's word out of it.
 fn settle(dead: ThreadId) {
-    let (Some(me), Some(mine)) = (current(), current().and_then(thread)) else { return };
     SETTLED.set(SETTLED.get() | 1 << dead.index());
+    UNSETTLED.set(true);
+    try_to_settle();
+}
+
+/// Settles the calling worker's word, if that is due and the lanes are at rest; else comes back later. Whether it has.
+pub(crate) fn try_to_settle() -> bool {
+    if !UNSETTLED.get() {
+        return false;
+    }
+    let (Some(me), Some(mine)) = (current(), current().and_then(thread)) else { return false };
     let settled = SETTLED.get();
     let living = |sender: &ThreadId| settled >> sender.index() & 1 == 0;
     let workers = manager().map_or(0, |manager| manager.workers());
@@ -220,7 +235,7 @@ fn settle(dead: ThreadId) {
         (0..=workers as u32).map(ThreadId::from_index).filter(living).try_fold(0_u32, |sum, sender| {
             let posts = thread(sender)?.lanes[me.slot()].load();
             let handled = HANDLED.with(|handled| handled[sender.slot()].get());
-            (posts & 1 == 0).then(|| sum.wrapping_add((posts >> 1).wrapping_sub(handled) & (u32::MAX >> 1)))
+            (posts & 1 == 0).then(|| sum.wrapping_add((posts >> 1).wrapping_sub(handled)))
         })
     };
     for _ in 0..TRIES {
@@ -232,8 +247,11 @@ fn settle(dead: ThreadId) {
             // 31 bits, signed.
             let expected = (before << 1) as i32 >> 1;
             mine.word.correct_messages(expected.wrapping_sub(word));
-            return;
+            UNSETTLED.set(false);
+            return true;
         }
         core::hint::spin_loop();
     }
+    resident::look_again(PAUSE);
+    false
 }

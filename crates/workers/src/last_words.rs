@@ -112,7 +112,10 @@ struct Message<'a, 'b>(&'a std::panic::PanicHookInfo<'b>);
 
 impl fmt::Display for Message<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.payload_as_str().unwrap_or("a panic without a text"))
+        let payload = self.0.payload();
+        let text =
+            payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        f.write_str(text.unwrap_or("a panic without a text"))
     }
 }
 

@@ -38,7 +38,7 @@ use wasm_bindgen::JsValue;
 use crate::glue::{self, Loop, OnLoop};
 use crate::settled::settled;
 use crate::threads::{current, thread};
-use crate::{ThreadId, holds};
+use crate::{ThreadId, death, holds};
 
 /// Why a resident returned to the event loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -296,10 +296,20 @@ fn watch(now: u32) {
     }
 }
 
+/// Has [`overdue`] called once more, for a settlement that could not be made yet.
+pub(crate) fn look_again(milliseconds: u32) {
+    with_loop(|events| events.overdue(milliseconds));
+}
+
 /// The timer for overdue messages.
 fn overdue() {
+    let settled = death::try_to_settle();
     let watched = WATCHED.replace(None);
     let word = current().and_then(thread).map(|thread| thread.word.load());
+    if settled && word.is_some_and(|word| word.messages() <= 0) {
+        // What was taken off the word was the last that kept the resident out.
+        request_entry();
+    }
     if word.is_none_or(|word| word.messages() <= 0) || LATE.get() {
         return;
     }

@@ -1,11 +1,11 @@
 //! The threads of this page: their words, their inboxes, their names, and which one is running.
 
 use core::cell::Cell;
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread_local;
 
 use spin::Once;
-use weblane_sync::ThreadWord;
+use weblane_sync::{ThreadNumber, ThreadWord};
 
 use crate::death::{Buried, Lane};
 use crate::hold::CallWord;
@@ -30,6 +30,27 @@ pub(crate) struct Thread {
     pub(crate) lanes: [Lane; MAX_THREADS],
     pub(crate) last_words: LastWords,
     pub(crate) buried: Buried,
+    /// By which its locks are known (`weblane_sync::ThreadNumber`), 0 for none. Written by the thread at its start.
+    number: AtomicU32,
+}
+
+impl Thread {
+    /// Gives the calling thread, whose entry this is, a number for its locks.
+    fn adopt_number(&self) {
+        if let Some(number) = ThreadNumber::claim() {
+            // Release: pairs with the Acquire in `abandon_number`. Before the first lock that bears it.
+            self.number.swap(number.to_bits(), Ordering::Release);
+            number.adopt();
+        }
+    }
+
+    /// The thread is dead: whoever waits for a lock that it held learns it.
+    pub(crate) fn abandon_number(&self) {
+        // Acquire: pairs with the Release in `adopt_number`.
+        if let Some(number) = ThreadNumber::from_bits(self.number.swap(0, Ordering::Acquire)) {
+            number.abandon();
+        }
+    }
 }
 
 static THREADS: [Thread; MAX_THREADS] = [const {
@@ -42,6 +63,7 @@ static THREADS: [Thread; MAX_THREADS] = [const {
         lanes: [const { Lane::new() }; MAX_THREADS],
         last_words: LastWords::new(),
         buried: Buried::new(),
+        number: AtomicU32::new(0),
     }
 }; MAX_THREADS];
 
@@ -111,6 +133,7 @@ fn kind() -> Kind {
 /// Makes the calling thread the worker `id`.
 pub(crate) fn become_worker(id: ThreadId) {
     KIND.set(Kind::Worker(id));
+    thread_to_be(id).adopt_number();
 }
 
 /// The calling thread's id: [`ThreadId::MAIN`] on the page's main thread, before [`init`](crate::init) too; `None` on a worker

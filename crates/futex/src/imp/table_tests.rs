@@ -1,4 +1,5 @@
 //! The table of sleepers against its promises: models under loom, stress natively. It is used on systems that no machine of ours runs.
+#![cfg(all(test, any(loom, all(not(shuttle), feature = "std"))))]
 
 use core::sync::atomic::Ordering;
 use core::time::Duration;
@@ -28,7 +29,22 @@ mod native {
         assert_eq!(table.notify(&word, u32::MAX), 0);
     }
 
-    /// One bucket for both words: notifying one does not wake who sleeps on the other, and counts are exact.
+    /// Who sleeps on one word is not counted for another in the same bucket.
+    #[test]
+    fn a_neighbour_is_not_counted() {
+        let shared = Arc::new((Table::<1>::new(), AtomicU32::new(0), AtomicU32::new(0)));
+        let other = Arc::clone(&shared);
+        let sleeper = thread::spawn(move || other.0.wait(&other.1, 0, None));
+        loop {
+            assert_eq!(shared.0.notify(&shared.2, 1), 0);
+            if shared.0.notify(&shared.1, 1) == 1 {
+                break;
+            }
+        }
+        assert_eq!(sleeper.join().expect("no panic"), Wait::Woken);
+    }
+
+    /// One bucket for both words, many sleepers: nobody is left.
     #[test]
     fn neighbours_in_a_bucket_are_left_asleep() {
         let shared = Arc::new((Table::<1>::new(), [AtomicU32::new(0), AtomicU32::new(0)]));
@@ -116,6 +132,24 @@ mod models {
             shared.1.store(1, Ordering::Release);
             shared.0.notify(&shared.1, 1);
             waiter.join().expect("no panic");
+        });
+    }
+
+    /// Two sleepers, one notification: one of them goes on until the second comes.
+    #[test]
+    fn counts_are_exact() {
+        model(|| {
+            let shared = shared();
+            let waiters = [0, 1].map(|_| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || shared.0.wait(&shared.1, 0, None) == Wait::Woken)
+            });
+            let first = shared.0.notify(&shared.1, 1);
+            assert!(first <= 1);
+            shared.1.store(1, Ordering::Release);
+            let rest = shared.0.notify(&shared.1, u32::MAX);
+            let slept = waiters.map(|waiter| waiter.join().expect("no panic"));
+            assert_eq!(slept.iter().filter(|slept| **slept).count() as u32, first + rest);
         });
     }
 

@@ -2,8 +2,8 @@
 //!
 //! # Purpose
 //!
-//! Where no thread dies or stops for good between two instructions, this is the quicker queue for many producers and many consumers. Where one may (a worker that
-//! traps, an interrupt handler that interrupts a push), use the [module above](super).
+//! Where no thread dies or stops for good between two instructions, this is the quicker queue for many producers and many consumers. Where one may (a
+//! worker that traps, an interrupt handler that interrupts a push), use the [module above](super).
 //!
 //! # State
 //!
@@ -17,17 +17,17 @@
 //!
 //! # Steps
 //!
-//! - *Push*: read `tail`, then the turn of its slot. Free for it: claim it by moving `tail` on; write; set the turn to "holds". Behind it: if `tail` is still the
-//!   same, **full**. Else somebody else was quicker: again.
-//! - *Pop*: read `head`, then the turn of its slot. Holds its value: claim it by moving `head` on; read; set the turn to "free for the next position". Behind it: if
-//!   `head` is still the same, **empty**. Else again.
+//! - *Push*: read `tail`, then the turn of its slot. Free for it: claim it by moving `tail` on; write; set the turn to "holds". Behind it: if `tail`
+//!   is still the same, **full**. Else somebody else was quicker: again.
+//! - *Pop*: read `head`, then the turn of its slot. Holds its value: claim it by moving `head` on; read; set the turn to "free for the next
+//!   position". Behind it: if `head` is still the same, **empty**. Else again.
 //! - *Many at once*: count the slots in a row whose turn it is, and claim them all by one step of the cursor.
 //!
 //! # Argument
 //!
 //! 1. *Exclusion.* Each position is claimed once by each side, since each claim moves a cursor; and its turn says whether the other side is done.
-//! 2. *A slot that is free for position `p` stays so until `p` is claimed*, so slots that were counted before a claim are free when it succeeds: the cursor has not
-//!    moved.
+//! 2. *A slot that is free for position `p` stays so until `p` is claimed*, so slots that were counted before a claim are free when it succeeds: the
+//!    cursor has not moved.
 //! 3. *Could a cursor have come back to an old value?* After 2^31 claims by others, between a load and a compare-and-swap of one call.
 //! 4. *Full and empty*: the slot of the cursor was not this side's at some moment of the call at which the cursor had this value. The value in it
 //!    may be on its way in or out: "full" means that `capacity` positions are taken by values or by calls under way.
@@ -58,6 +58,35 @@ impl<T> Slot<T> {
         pub const fn new() -> Self {
             Slot { turn: AtomicU32::new(0), value: slot::Slot::new() }
         }
+    }
+}
+
+impl<T> Slot<T> {
+    /// Writes the value of this position, and says so.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread has claimed the position, and the slot is free for it.
+    #[inline]
+    unsafe fn put(&self, position: u32, value: T) {
+        // SAFETY: as the caller says.
+        unsafe { self.value.write(value) };
+        // Release: pairs with the Acquire in `behind`.
+        publish(&self.turn, position.wrapping_mul(2).wrapping_add(1));
+    }
+
+    /// Reads the value of this position, and says so.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread has claimed the position, and the slot holds its value.
+    #[inline]
+    unsafe fn take(&self, position: u32, capacity: usize) -> T {
+        // SAFETY: as the caller says.
+        let value = unsafe { self.value.read() };
+        // Release: pairs with the Acquire in `behind`.
+        publish(&self.turn, position.wrapping_add(capacity as u32).wrapping_mul(2));
+        value
     }
 }
 
@@ -106,8 +135,8 @@ pub struct Queue<T, S: Storage<Slot<T>>> {
     _values: core::marker::PhantomData<T>,
 }
 
-// SAFETY: a slot's value is touched by whoever has claimed its position, one thread at a time (argument 1), and values move between threads: `T: Send`
-// is enough.
+// SAFETY: a slot's value is touched by whoever has claimed its position, one thread at a time (argument 1), and values move between threads: `T:
+// Send` is enough.
 unsafe impl<T: Send, S: Storage<Slot<T>>> Sync for Queue<T, S> {}
 // SAFETY: a queue that is moved is used by nobody, and takes its values along.
 unsafe impl<T: Send, S: Storage<Slot<T>>> Send for Queue<T, S> {}
@@ -201,33 +230,46 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         }
     }
 
+    #[inline]
     fn slot(&self, position: u32) -> &Slot<T> {
         let slots = self.slots.slots();
         // SAFETY: the number of slots is a power of two and does not change, so the mask keeps the index below it.
         unsafe { slots.get_unchecked(position as usize & (slots.len() - 1)) }
     }
 
-    /// How far the slot of a position is from a turn of it: 0 when it is there, negative when it has not come there yet.
-    fn behind(&self, position: u32, holds: bool) -> i32 {
-        // Acquire: pairs with the Release of `publish` in `Claim`; what the other side did to the slot happens before.
-        let turn = self.slot(position).turn.load(Ordering::Acquire);
+    /// How far a slot is from a turn of this position: 0 when it is there, negative when it has not come there yet.
+    #[inline]
+    fn behind(slot: &Slot<T>, position: u32, holds: bool) -> i32 {
+        // Acquire: pairs with the Release of `publish` in `Slot::put` and `Slot::take`; what the other side did to the slot happens before.
+        let turn = slot.turn.load(Ordering::Acquire);
         turn.wrapping_sub(position.wrapping_mul(2).wrapping_add(u32::from(holds))) as i32
     }
 
-    /// Claims up to `most` positions in a row of one side. `None`: there is none.
-    fn claim(&self, cursor: &AtomicU32, holds: bool, most: usize) -> Option<Claim<'_, T, S>> {
+    /// Whether the slot of a cursor has not come to that turn.
+    fn is_behind(&self, cursor: &AtomicU32, holds: bool) -> bool {
+        let position = cursor.load(Ordering::Relaxed);
+        Self::behind(self.slot(position), position, holds) < 0
+    }
+
+    /// How many of the positions from this one on are at that turn, up to `most`.
+    fn in_a_row(&self, position: u32, holds: bool, most: usize) -> u32 {
+        let is_there = |position: &u32| Self::behind(self.slot(*position), *position, holds) == 0;
+        (0..most as u32).map(|offset| position.wrapping_add(offset)).take_while(is_there).count() as u32
+    }
+
+    /// Claims positions in a row of one side: the first, and as many more as `more` finds after it. `None`: there is none.
+    #[inline]
+    fn claim(&self, cursor: &AtomicU32, holds: bool, more: impl Fn(u32) -> u32) -> Option<(u32, u32, &Slot<T>)> {
         // Relaxed, here and below: the turn of the slot orders what matters; an old cursor is found out by the compare-and-swap.
         let mut position = cursor.load(Ordering::Relaxed);
         loop {
-            match self.behind(position, holds) {
+            let slot = self.slot(position);
+            match Self::behind(slot, position, holds) {
                 0 => {
-                    let mut count = 1;
-                    while count < most && self.behind(position.wrapping_add(count as u32), holds) == 0 {
-                        count += 1;
-                    }
-                    let next = position.wrapping_add(count as u32);
+                    let count = 1 + more(position.wrapping_add(1));
+                    let next = position.wrapping_add(count);
                     match cursor.compare_exchange(position, next, Ordering::Relaxed, Ordering::Relaxed) {
-                        Ok(_) => return Some(Claim { queue: self, holds, next: position, left: count as u32 }),
+                        Ok(_) => return Some((position, count, slot)),
                         Err(now) => position = now,
                     }
                 }
@@ -242,39 +284,60 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         }
     }
 
+    /// Claims up to `most` positions in a row, at least one.
+    fn claim_many(&self, cursor: &AtomicU32, holds: bool, most: usize) -> Option<Claim<'_, T, S>> {
+        let (next, left, _) = self.claim(cursor, holds, |second| self.in_a_row(second, holds, most - 1))?;
+        Some(Claim { queue: self, holds, next, left })
+    }
+
     /// Appends a value.
     ///
     /// # Progress
     ///
-    /// Starts again only when another producer has just claimed a place. Two loads, one compare-and-swap, one atomic store (on wasm one swap).
+    /// Starts again only when another producer has just claimed a place. A producer that is stopped between its claim and the end of its call hides,
+    /// for as long as it is stopped, its own value and all that are pushed after it.
+    ///
+    /// # Memory ordering
+    ///
+    /// What happens before a push happens before the return of the pop that takes the value; and what happens before a pop, before the return of the
+    /// push that takes its place.
+    ///
+    /// Two loads, one compare-and-swap, one atomic store (on wasm a swap: two read-modify-writes in all).
     ///
     /// # Errors
     ///
     /// The value comes back when every place is taken, by a value or by a call under way.
+    #[inline]
     pub fn push(&self, value: T) -> Result<(), T> {
-        match self.claim(&self.tail.0, false, 1) {
-            Some(mut claim) => {
-                claim.put(value);
-                Ok(())
-            }
-            None => Err(value),
-        }
+        let Some((position, _, slot)) = self.claim(&self.tail.0, false, |_| 0) else { return Err(value) };
+        // SAFETY: the position is claimed, and its slot is free for it.
+        unsafe { slot.put(position, value) };
+        Ok(())
     }
 
     /// Takes the oldest value. `None` when there is none, or the oldest one is still on its way in.
     ///
     /// # Progress
     ///
-    /// As [`push`](Queue::push).
+    /// As [`push`](Queue::push): starts again only when another consumer has just claimed the value. A consumer that is stopped in the middle keeps
+    /// its place, and all places after it, from producers once they have come around.
+    ///
+    /// # Memory ordering
+    ///
+    /// As [`push`](Queue::push), with as many loads, read-modify-writes and stores.
+    #[inline]
     pub fn pop(&self) -> Option<T> {
-        self.claim(&self.head.0, true, 1)?.next()
+        let (position, _, slot) = self.claim(&self.head.0, true, |_| 0)?;
+        // SAFETY: the position is claimed, and its slot holds its value.
+        Some(unsafe { slot.take(position, self.capacity()) })
     }
 
-    /// Appends copies of as many of the values, from the first on, as there are places in a row; returns how many. Nobody else's values come between them.
+    /// Appends copies of as many of the values, from the first on, as there are places in a row; returns how many. Nobody else's values come between
+    /// them.
     ///
     /// # Progress
     ///
-    /// As [`push`](Queue::push), with one compare-and-swap for all of them.
+    /// As [`push`](Queue::push), with one compare-and-swap for all of them; a load and an atomic store for each.
     pub fn push_slice(&self, values: &[T]) -> usize
     where
         T: Copy,
@@ -282,19 +345,20 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         if values.is_empty() {
             return 0;
         }
-        let Some(mut claim) = self.claim(&self.tail.0, false, values.len()) else { return 0 };
+        let Some(mut claim) = self.claim_many(&self.tail.0, false, values.len()) else { return 0 };
         let count = claim.left as usize;
         values[..count].iter().for_each(|value| claim.put(*value));
         count
     }
 
-    /// Moves values from the front of `values`, as many as there are places in a row; returns how many. Otherwise as [`push_slice`](Queue::push_slice).
+    /// Moves values from the front of `values`, as many as there are places in a row; returns how many. Otherwise as
+    /// [`push_slice`](Queue::push_slice).
     #[cfg(feature = "alloc")]
     pub fn push_vec(&self, values: &mut Vec<T>) -> usize {
         if values.is_empty() {
             return 0;
         }
-        let Some(mut claim) = self.claim(&self.tail.0, false, values.len()) else { return 0 };
+        let Some(mut claim) = self.claim_many(&self.tail.0, false, values.len()) else { return 0 };
         let count = claim.left as usize;
         values.drain(..count).for_each(|value| claim.put(value));
         count
@@ -304,7 +368,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Progress
     ///
-    /// As [`pop`](Queue::pop), with one compare-and-swap for all of them. The places are given back one by one, as `take` gets on.
+    /// As [`pop`](Queue::pop), with one compare-and-swap for all of them; a load and an atomic store for each. The places are given back one by one,
+    /// as `take` gets on.
     ///
     /// # Panics
     ///
@@ -313,7 +378,7 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         if most == 0 {
             return 0;
         }
-        let Some(claim) = self.claim(&self.head.0, true, most) else { return 0 };
+        let Some(claim) = self.claim_many(&self.head.0, true, most) else { return 0 };
         let count = claim.left as usize;
         claim.for_each(take);
         count
@@ -331,13 +396,13 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     /// Whether nothing was there to pop a moment ago.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.behind(self.head.0.load(Ordering::Relaxed), true) < 0
+        self.is_behind(&self.head.0, true)
     }
 
     /// Whether there was no place a moment ago.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.behind(self.tail.0.load(Ordering::Relaxed), false) < 0
+        self.is_behind(&self.tail.0, false)
     }
 
     /// The most values that the queue holds.
@@ -370,9 +435,7 @@ impl<T, S: Storage<Slot<T>>> Claim<'_, T, S> {
         debug_assert!(!self.holds);
         if let Some((position, slot)) = self.step() {
             // SAFETY: the position is claimed, and its slot is free for it.
-            unsafe { slot.value.write(value) };
-            // Release: pairs with the Acquire in `behind`.
-            publish(&slot.turn, position.wrapping_mul(2).wrapping_add(1));
+            unsafe { slot.put(position, value) };
         }
     }
 }
@@ -383,13 +446,10 @@ impl<T, S: Storage<Slot<T>>> Iterator for Claim<'_, T, S> {
     /// Reads the next position of a claim to read.
     fn next(&mut self) -> Option<T> {
         debug_assert!(self.holds);
-        let capacity = self.queue.capacity() as u32;
+        let capacity = self.queue.capacity();
         let (position, slot) = self.step()?;
         // SAFETY: the position is claimed, and its slot holds its value.
-        let value = unsafe { slot.value.read() };
-        // Release: pairs with the Acquire in `behind`.
-        publish(&slot.turn, position.wrapping_add(capacity).wrapping_mul(2));
-        Some(value)
+        Some(unsafe { slot.take(position, capacity) })
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! # Purpose
 //!
-//! For many producers and consumers of which any may be stopped for good between two instructions: a web worker that traps, an interrupt handler that has
-//! interrupted a push, a thread of high priority that spins while a low one holds the processor. Values of any type and size. When nobody stops in the
-//! middle, the ring of the module [`fast`] is faster.
+//! For many producers and consumers of which any may be stopped for good between two instructions: a web worker that traps, an interrupt handler that
+//! has interrupted a push, a thread of high priority that spins while a low one holds the processor. Values of any type and size. When nobody stops
+//! in the middle, the ring of the module [`fast`] is faster.
 //!
 //! # State
 //!
@@ -16,34 +16,41 @@
 //!
 //! # Steps
 //!
-//! - *Push*: look for the next free place of `ready`; if there is none, **full**. Claim a free cell, as a rule the one beside that place; write the value; fill the
-//!   place with the cell's number. If somebody was quicker, look on with the cell in hand; if that ends at "full", take the value back out and give the cell back.
+//! - *Push*: look for the next free place of `ready`; if there is none, **full**. Claim a free cell, as a rule the one beside that place; write the
+//!   value; fill the place with the cell's number. If somebody was quicker, look on with the cell in hand; if that ends at "full", take the value
+//!   back out and give the cell back.
 //! - *Pop*: take the oldest cell of `ready`; if there is none, **empty**. Read the value; give the cell back.
 //! - *Many at once*: the same, one after the other, from where the last one ended.
 //!
 //! # Argument
 //!
-//! 1. *Exclusion.* A cell's number is in `ready` or in the hand of one call, or the cell is free. Only that call touches the cell. The number travels by
-//!    compare-and-swaps (Release, Acquire), and what was done to the cell travels with it.
-//! 2. *Order.* A push takes effect when its cell enters `ready`, a pop when its cell leaves `ready`. So the ring is a queue because `ready` is one, and "full" and
-//!    "empty" are as exact as they are there: true at some moment between what happens before the call and its end. (Under sequential consistency, which wasm
-//!    has, also by the clock.)
-//! 3. *There is a free cell* while at most `capacity + 2` other calls are half-way at one moment, running or stopped for good: `ready` holds at most `capacity` cells
-//!    and each of them has one, of `2 × capacity + 2`. So with up to `capacity + 3` threads, "full" is exact. (No queue of any values can do without such a bound: a call that is stopped
-//!    while it copies a value takes that value's memory with it, for ever.) Beyond it, "full" means that every cell is taken. Each call that died half-way costs one spare cell.
-//! 4. *Lock-free.* A search ends, alone, after at most `capacity + 1` loads. The exchange after it fails only if another call has taken effect. A call that finds no free cell twice
-//!    ends; it looks again only if a flag has changed between: a flag changes when a call claims its one cell, or gives it back at its end, so that
-//!    for ever to look is to see calls end for ever. And nothing waits for a cell in somebody's hand.
+//! 1. *Exclusion.* A cell's number is in `ready` or in the hand of one call, or the cell is free. Only that call touches the cell. The number travels
+//!    by compare-and-swaps (Release, Acquire), and what was done to the cell travels with it.
+//! 2. *Order.* A push takes effect when its cell enters `ready`, a pop when its cell leaves `ready`. So the ring is a queue because `ready` is one,
+//!    and "full" and "empty" are as exact as they are there: true at one moment of the call, and all moments are in one order.
+//! 3. *There is a free cell* while at most `capacity + 2` other calls are half-way at one moment, running or stopped for good: `ready` holds at most
+//!    `capacity` cells and each of them has one, of `2 × capacity + 2`. So with up to `capacity + 3` threads, "full" is exact. (No queue of any
+//!    values can do without such a bound: a call that is stopped while it copies a value takes that value's memory with it, for ever.) Beyond it,
+//!    "full" means that every cell is taken. Each call that died half-way costs one spare cell.
+//! 4. *Lock-free.* A search ends, alone, after at most `capacity + 2` loads. The exchange after it fails only if another call has taken effect. A
+//!    call that finds no free cell twice ends; it looks again only if a flag has changed between: a flag changes when a call claims its one cell, or
+//!    gives it back at its end, so that for ever to look is to see calls end for ever. And nothing waits for a cell in somebody's hand.
 //!
 //! # Targets without 64-bit atomics
 //!
-//! There a turn has 16 bits, and a ring at most 2^14 values. A call that is stopped between a load and its compare-and-swap while exactly a multiple of
-//! 65 536 values pass through the same queue could then take an old turn for a new one; with 32 bits it is a multiple of 4 294 967 296.
+//! There a turn has 16 bits, and a ring at most 2^14 values. A call that is stopped between a load and its compare-and-swap while exactly a multiple
+//! of 65 536 values pass through the same queue could then take an old turn for a new one; with 32 bits it is a multiple of 4 294 967 296.
 //!
 //! # Coming from `heapless::mpmc`
 //!
-//! `Queue<T, N>` is [`Ring<T, N>`](Ring) (any power of two, also in a `static`), `enqueue` is `push`, `dequeue` is `pop`. There, a push may fail while there is room,
-//! and a pop while there are values, when another call is stopped half-way.
+//! | there | here |
+//! |---|---|
+//! | `Queue<T, N>`, `Q2<T>` to `Q64<T>` | [`Ring<T, N>`](Ring), any power of two, also in a `static` |
+//! | `QueueView<T>` | [`BorrowedRing<T>`], over slots that you lend |
+//! | `enqueue`, `dequeue` | [`push`](Queue::push), [`pop`](Queue::pop) |
+//!
+//! There, a push may fail while there is room, and a pop while there are values, when another call is stopped half-way, say by the interrupt whose
+//! handler then makes the call. Here not. A target needs compare-and-swap on 32 bits; with 64 bits, rings may be longer (above).
 
 mod cells;
 pub mod fast;
@@ -57,14 +64,14 @@ use core::fmt;
 use crate::primitive::Padded;
 use crate::slot::empty_slots;
 use crate::storage::{CapacityError, Storage};
-use cells::Cell;
+use cells::{Cell, Pair};
 use index::Index;
 use word::{Entry, Hint, MOST_CELLS, Position, Word};
 
 /// One place of a queue, for storage that the caller lends: an entry, and two cells for values.
 pub struct Slot<T> {
     ready: Word,
-    cells: [Cell<T>; 2],
+    cells: Pair<T>,
 }
 
 impl<T> Slot<T> {
@@ -79,7 +86,7 @@ impl<T> Slot<T> {
     not_const_in_models! {
         /// The place at this turn, with nothing in it.
         const fn of(turn: Position) -> Self {
-            Slot { ready: Word::new(Entry::nothing(turn)), cells: [Cell::new(), Cell::new()] }
+            Slot { ready: Word::new(Entry::nothing(turn)), cells: Pair::new() }
         }
     }
 }
@@ -127,14 +134,14 @@ pub type BorrowedRing<'s, T> = Queue<T, &'s mut [Slot<T>]>;
 pub struct Queue<T, S: Storage<Slot<T>>> {
     head: Padded<Hint>,
     tail: Padded<Hint>,
-    spare: [Cell<T>; SPARE],
+    spare: Pair<T>,
     slots: S,
 }
 
 /// Cells that are beside no entry: for rings that are smaller than the number of threads.
 const SPARE: usize = 2;
-/// How far a hint may fall behind before it is left anew: where an atomic store costs as much as a read-modify-write, a few loads are cheaper.
-const STRIDE: i32 = if cfg!(any(target_arch = "wasm32", weblane_sc)) { 4 } else { 1 };
+/// How far a hint may fall behind before it is helped on: a few loads are cheaper than a read-modify-write.
+const STRIDE: i32 = 4;
 
 // SAFETY: a cell is touched by whoever holds its number, one call at a time (argument 1), and values move between threads: `T: Send` is enough.
 unsafe impl<T: Send, S: Storage<Slot<T>>> Sync for Queue<T, S> {}
@@ -224,7 +231,7 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
             Queue {
                 head: Padded(Hint::new(Position::new(0))),
                 tail: Padded(Hint::new(Position::new(0))),
-                spare: [Cell::new(), Cell::new()],
+                spare: Pair::new(),
                 slots,
             }
         }
@@ -242,6 +249,7 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         self.tail = Padded(Hint::new(start));
     }
 
+    #[inline]
     fn slot(&self, index: usize) -> &Slot<T> {
         let slots = self.slots.slots();
         // SAFETY: the number of slots is a power of two and does not change, so the mask keeps the index below it.
@@ -249,20 +257,23 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     }
 
     /// The numbers of cells that hold values.
+    #[inline]
     fn ready<'a>(&'a self) -> Index<impl Fn(usize) -> &'a Word> {
         Index { entry: |index| &self.slot(index).ready, size: self.capacity() }
     }
 
     /// A cell by its number: the first ones of all slots, the second ones, the spare ones.
-    fn cell(&self, number: u32) -> &Cell<T> {
+    #[inline]
+    fn cell(&self, number: u32) -> Cell<'_, T> {
         let (number, capacity) = (number as usize, self.capacity());
         match number.checked_sub(2 * capacity) {
-            None => &self.slot(number).cells[usize::from(number >= capacity)],
-            Some(spare) => &self.spare[spare],
+            None => self.slot(number).cells.cell(number >= capacity),
+            Some(spare) => self.spare.cell(spare > 0),
         }
     }
 
     /// Claims a free cell for a push into this position. `None`: all were taken at some moment.
+    #[inline]
     fn claim(&self, tail: Position) -> Option<u32> {
         let most = 2 * self.capacity();
         // The one beside the entry that the round before did not use.
@@ -276,30 +287,19 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         let (regular, all) = (2 * self.capacity() as u32, (2 * self.capacity() + SPARE) as u32);
         // The neighbour of the first one, then others, the spare ones last.
         let order = |step: u32| if step < regular { (first + regular / 2 + step) & (regular - 1) } else { step };
-        let mut before = None;
-        loop {
-            let mut counts = 0_u32;
-            for step in 0..all {
-                match self.cell(order(step)).claim() {
-                    Ok(()) => return Some(order(step)),
-                    // Counts only grow: an equal sum is that of equal counts.
-                    Err(count) => counts = counts.wrapping_add(count),
-                }
-            }
-            if before.replace(counts) == Some(counts) {
-                return None;
-            }
-        }
+        cells::claim_any(all, |step| self.cell(order(step)).claim()).map(order)
     }
 
-    /// Leaves a hint of one end, unless the one that was there is hardly older.
+    /// Helps the hint of one end on, unless the one that was there is hardly older.
+    #[inline]
     fn leave(hint: &Hint, was: Position, now: Position) {
         if now.after(was) >= STRIDE {
-            hint.leave(now);
+            hint.leave(was, now);
         }
     }
 
     /// Appends a value after this position, which is not ahead of the end. Returns the position after the value.
+    #[inline]
     fn push_from(&self, mut tail: Position, value: T) -> Result<Position, T> {
         let ready = self.ready();
         let Some(place) = ready.free_place(tail) else { return Err(value) };
@@ -322,6 +322,7 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     }
 
     /// Takes the oldest value, looked for from this position on, which is not ahead of the oldest. With the position after it.
+    #[inline]
     fn pop_from(&self, head: Position) -> Option<(Position, T)> {
         let (place, number) = self.ready().take(head)?;
         let cell = self.cell(number);
@@ -341,11 +342,13 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// What happens before a push happens before the return of the pop that takes the value.
     ///
-    /// Two read-modify-writes, and one atomic store (on wasm: a swap with every fourth value).
+    /// Two read-modify-writes (the cell's flag and the entry), and a third one with every fourth value (the hint); three to six loads.
     ///
     /// # Errors
     ///
-    /// The value comes back when `capacity` values were inside at some moment of the call, or (argument 3 of the module's essay) more than `capacity + 2` other calls were half-way.
+    /// The value comes back when `capacity` values were inside at some moment of the call, or (argument 3 of the module's essay) more than `capacity
+    /// + 2` other calls were half-way.
+    #[inline]
     pub fn push(&self, value: T) -> Result<(), T> {
         let was = self.tail.0.load();
         let now = self.push_from(was, value)?;
@@ -361,7 +364,9 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Memory ordering
     ///
-    /// As [`push`](Queue::push). One read-modify-write and two atomic stores (on wasm: a swap, and another one with every fourth value).
+    /// As [`push`](Queue::push). One read-modify-write (the entry) and one atomic store (the cell's flag; on wasm a swap), and another read-modify-write
+    /// with every fourth value (the hint); three to six loads.
+    #[inline]
     pub fn pop(&self) -> Option<T> {
         let was = self.head.0.load();
         let (now, value) = self.pop_from(was)?;
@@ -373,11 +378,12 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Progress
     ///
-    /// As that many times [`push`](Queue::push), with one hint (an atomic store) for all of them.
+    /// As that many times [`push`](Queue::push), but one read-modify-write for the hint for all of them, and fewer loads.
     ///
     /// # Errors
     ///
-    /// The first value that found the ring full, as with [`push`](Queue::push). What comes after it is still in the iterator: pass it by `&mut` to have the rest.
+    /// The first value that found the ring full, as with [`push`](Queue::push). What comes after it is still in the iterator: pass it by `&mut` to
+    /// have the rest.
     ///
     /// # Examples
     ///
@@ -433,11 +439,12 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         count
     }
 
-    /// Takes up to `most` values, until none is left, and hands each to `take`, oldest first; returns how many. Others may take values that were between them.
+    /// Takes up to `most` values, until none is left, and hands each to `take`, oldest first; returns how many. Others may take values that were
+    /// between them.
     ///
     /// # Progress
     ///
-    /// As that many times [`pop`](Queue::pop), with one hint (an atomic store) for all of them.
+    /// As that many times [`pop`](Queue::pop), but one read-modify-write for the hint for all of them, and fewer loads.
     ///
     /// # Panics
     ///
@@ -541,25 +548,25 @@ mod tests {
         assert_eq!(queue.pop(), None);
     }
 
-    /// A call that was stopped before it left its hint, and left it long after: both ends are found again, and nothing is lost.
+    /// Calls that were stopped before they helped the hints on: both ends are found again, and nothing is lost.
     #[test]
     fn hints_may_be_old() {
         for start in [0, u32::MAX - 5, 0xffff - 5] {
-            let queue = Ring::<u32, 4>::starting_at(start);
+            let mut queue = Ring::<u32, 4>::starting_at(start);
             for count in 0..40 {
                 for (value, behind) in (0..count % 5).zip(0..) {
-                    queue.tail.0.leave(Position::new(start));
+                    queue.tail.0 = Hint::new(Position::new(start));
                     assert_eq!(queue.push(value), Ok(()), "{behind} inside");
-                    queue.head.0.leave(Position::new(start));
+                    queue.head.0 = Hint::new(Position::new(start));
                     assert_eq!((queue.len(), queue.is_empty(), queue.is_full()), (behind + 1, false, behind == 3));
                 }
-                queue.tail.0.leave(Position::new(start));
+                queue.tail.0 = Hint::new(Position::new(start));
                 assert_eq!(queue.is_full(), count % 5 == 4);
                 for value in 0..count % 5 {
-                    queue.head.0.leave(Position::new(start));
+                    queue.head.0 = Hint::new(Position::new(start));
                     assert_eq!(queue.pop(), Some(value));
                 }
-                queue.head.0.leave(Position::new(start));
+                queue.head.0 = Hint::new(Position::new(start));
                 assert_eq!((queue.len(), queue.pop(), queue.is_empty()), (0, None, true));
             }
         }

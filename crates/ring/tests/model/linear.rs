@@ -1,4 +1,4 @@
-//! Is a history of calls that overlapped the history of a bounded queue?
+//! Is a history of calls that overlapped, some of which were stopped half-way for good, the history of a bounded queue?
 #![allow(dead_code, reason = "each test uses a part")]
 
 use std::collections::VecDeque;
@@ -12,6 +12,10 @@ pub(crate) enum Did {
     Full,
     Popped(u32),
     Empty,
+    /// A push that was stopped half-way: it has taken effect, or it has not and will not.
+    Pushing(u32),
+    /// A pop that was stopped half-way: it has taken a value, or nothing.
+    Popping,
 }
 
 /// A call: whose, when, and what it did.
@@ -26,13 +30,17 @@ struct Call {
 impl Call {
     /// Whether this call was over before the other one began.
     ///
-    /// Under sequential consistency (`--cfg weblane_sc`, and on wasm) by the clock. Otherwise by what the memory model promises: in one thread one after the other, and
-    /// a value is pushed before it is popped; all else that is before follows from these.
-    fn directly_before(&self, other: &Call) -> bool {
-        if cfg!(weblane_sc) {
+    /// By the clock, where the linearization points are sequentially consistent: in the lock-free ring, and anywhere on wasm (`--cfg weblane_sc`).
+    /// Otherwise by what the memory model promises: in one thread one after the other, and a value is pushed before it is popped; all else that is
+    /// before follows from these.
+    fn directly_before(&self, other: &Call, clock: bool) -> bool {
+        if clock {
             return self.to < other.from;
         }
-        let handed_over = matches!((self.did, other.did), (Did::Pushed(value), Did::Popped(same)) if value == same);
+        let handed_over = matches!(
+            (self.did, other.did),
+            (Did::Pushed(value) | Did::Pushing(value), Did::Popped(same)) if value == same
+        );
         let in_turn = self.thread == other.thread || other.thread == AFTERWARDS;
         (in_turn && self.to < other.from) || handed_over
     }
@@ -46,20 +54,25 @@ pub(crate) const AFTERWARDS: usize = usize::MAX;
 pub(crate) struct History(Arc<(AtomicU32, Mutex<Vec<Call>>)>);
 
 impl History {
-    fn now(&self) -> u32 {
+    pub(crate) fn now(&self) -> u32 {
         self.0.0.fetch_add(1, Ordering::SeqCst)
+    }
+
+    /// Records a call that began at this time and ends now.
+    pub(crate) fn record(&self, thread: usize, from: u32, did: Did) {
+        self.0.1.lock().unwrap().push(Call { thread, from, to: self.now(), did });
     }
 
     /// Records a call.
     pub(crate) fn call(&self, thread: usize, run: impl FnOnce() -> Did) -> Did {
         let from = self.now();
         let did = run();
-        self.0.1.lock().unwrap().push(Call { thread, from, to: self.now(), did });
+        self.record(thread, from, did);
         did
     }
 
-    /// Panics unless the calls could have happened one after the other, each in its place, on a queue of this capacity. Where "full" and "empty" are not exact, these
-    /// calls do not count.
+    /// Panics unless the calls could have happened one after the other, each in its place, on a queue of this capacity. Where "full" and "empty" are
+    /// not exact, these calls do not count.
     pub(crate) fn check(&self, capacity: usize, exact: bool) {
         let calls = self.0.1.lock().unwrap();
         let counts = |call: &Call| exact || call.thread == AFTERWARDS || !matches!(call.did, Did::Full | Did::Empty);
@@ -67,7 +80,11 @@ impl History {
         // Which calls are before which, directly or by way of others.
         let mut before: Vec<Vec<bool>> = left
             .iter()
-            .map(|call| left.iter().map(|earlier| earlier.to != call.to && earlier.directly_before(call)).collect())
+            .map(|call| {
+                left.iter()
+                    .map(|earlier| earlier.to != call.to && earlier.directly_before(call, exact || cfg!(weblane_sc)))
+                    .collect()
+            })
             .collect();
         for middle in 0..left.len() {
             for later in 0..left.len() {
@@ -82,12 +99,12 @@ impl History {
 }
 
 /// Whether some order of the calls that remain explains them, beginning with this queue.
-fn explain(calls: &[Call], before: &[Vec<bool>], remain: &[usize], queue: &VecDeque<u32>, capacity: usize) -> bool {
+fn explain(calls: &[Call], before: &[Vec<bool>], remain: &[usize], unchanged: &VecDeque<u32>, capacity: usize) -> bool {
     if remain.is_empty() {
         return true;
     }
     remain.iter().filter(|next| !remain.iter().any(|other| before[**next][*other])).any(|next| {
-        let mut queue = queue.clone();
+        let mut queue = unchanged.clone();
         let possible = match calls[*next].did {
             Did::Pushed(value) => {
                 queue.push_back(value);
@@ -96,8 +113,15 @@ fn explain(calls: &[Call], before: &[Vec<bool>], remain: &[usize], queue: &VecDe
             Did::Full => queue.len() == capacity,
             Did::Popped(value) => queue.pop_front() == Some(value),
             Did::Empty => queue.is_empty(),
+            Did::Pushing(value) => {
+                queue.push_back(value);
+                queue.len() <= capacity
+            }
+            Did::Popping => queue.pop_front().is_some(),
         };
         let rest: Vec<usize> = remain.iter().copied().filter(|other| other != next).collect();
-        possible && explain(calls, before, &rest, &queue, capacity)
+        let went_out = matches!(calls[*next].did, Did::Pushing(_) | Did::Popping);
+        (possible && explain(calls, before, &rest, &queue, capacity))
+            || (went_out && explain(calls, before, &rest, unchanged, capacity))
     })
 }

@@ -89,15 +89,24 @@ impl RawRwLock {
     #[inline]
     fn acquire(&self, waiters: u32) -> Result<(), State> {
         let mine = HELD | owner::current() | waiters;
-        let mut seen = State(0);
-        loop {
-            // Acquire: pairs with the Release of whoever wrote last, and of every reader that has gone.
+        // Acquire: pairs with the Release of whoever wrote last, and of every reader that has gone.
+        match self.word.compare_exchange(0, mine, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Ok(()),
+            Err(seen) => self.acquire_waited(State(seen), mine),
+        }
+    }
+
+    /// The same for a word that may have waiters' bits.
+    #[cold]
+    fn acquire_waited(&self, mut seen: State, mine: u32) -> Result<(), State> {
+        while seen.is_free() {
+            // Acquire: as in `acquire`.
             match self.word.compare_exchange(seen.0, seen.with(mine).0, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),
-                Err(now) if !State(now).is_free() => return Err(State(now)),
                 Err(now) => seen = State(now),
             }
         }
+        Err(seen)
     }
 
     pub(crate) fn try_write(&self) -> Result<(), State> {
@@ -232,8 +241,16 @@ impl RawRwLock {
 
     #[inline]
     pub(crate) fn unlock(&self) {
-        // Relaxed: what this thread itself wrote.
-        let hold = self.load().hold();
+        let mine = HELD | owner::current();
+        // Release: pairs with the Acquire of whoever comes next.
+        if let Err(seen) = self.word.compare_exchange(mine, 0, Ordering::Release, Ordering::Relaxed) {
+            self.unlock_waited(State(seen).hold());
+        }
+    }
+
+    /// The same for a word that has waiters' bits, or another number than the thread has now.
+    #[cold]
+    fn unlock_waited(&self, hold: u32) {
         // Release: pairs with the Acquire of whoever comes next.
         let now = State(self.word.fetch_sub(hold, Ordering::Release) - hold);
         if now.any(WAITERS) {

@@ -1,0 +1,174 @@
+//! Submitting, spawning, forking, waking: what needs no event loop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use weblane_pool::ThreadPool;
+
+use super::{Effort, Sample, percentile};
+use crate::fork::{both_calls, joining, rayon_joining, rayon_on, time};
+use crate::{Clock, Pools};
+
+/// Tasks that have run. Static, so that a bare closure captures nothing.
+static DONE: AtomicU32 = AtomicU32::new(0);
+
+fn count() {
+    DONE.fetch_add(1, Ordering::Relaxed);
+}
+
+/// What an application's tasks usually share.
+#[derive(Clone)]
+struct Shared(Arc<AtomicU64>, Arc<Vec<u64>>);
+
+impl Shared {
+    fn new() -> Self {
+        Shared(Arc::new(AtomicU64::new(0)), Arc::new(vec![1, 2, 3]))
+    }
+
+    fn task(&self) -> impl FnOnce() + Send + 'static {
+        let Shared(sum, values) = self.clone();
+        move || {
+            sum.fetch_add(values[1], Ordering::Relaxed);
+            count();
+        }
+    }
+}
+
+/// Waits for `tasks` tasks without disturbing those who run them.
+fn wait_for(tasks: u32) {
+    while DONE.load(Ordering::Acquire) < tasks {
+        std::hint::spin_loop();
+    }
+}
+
+/// Nanoseconds for each of `tasks` tasks that `start` gets going, until the last has run.
+fn per_task(clock: Clock, tasks: u32, start: impl FnOnce()) -> f64 {
+    DONE.store(0, Ordering::Release);
+    let before = clock();
+    start();
+    wait_for(tasks);
+    (clock() - before) * 1e6 / f64::from(tasks)
+}
+
+/// Lets the workers of the contender before go to sleep.
+fn rest(milliseconds: u64) {
+    let word = AtomicU32::new(0);
+    let _ = weblane_futex::wait(&word, 0, Some(Duration::from_millis(milliseconds)));
+}
+
+/// Microseconds from a call to its effect, the median and the 99th percentile: `call` gets others to set the flag.
+fn wakes(clock: Clock, wakes: u32, call: impl Fn(&'static AtomicU32)) -> (f64, f64) {
+    static FLAG: AtomicU32 = AtomicU32::new(0);
+    let once = |_| {
+        rest(2);
+        FLAG.store(0, Ordering::Release);
+        let before = clock();
+        call(&FLAG);
+        while FLAG.load(Ordering::Acquire) == 0 {
+            std::hint::spin_loop();
+        }
+        (clock() - before) * 1e3
+    };
+    let mut values: Vec<f64> = (0..wakes).map(once).collect();
+    (percentile(&mut values, 0.5), percentile(&mut values, 0.99))
+}
+
+/// A thread of the pool `one` that sleeps on this word and answers each change: a wake-up with nothing around it.
+struct Floor(Arc<AtomicU32>);
+
+impl Floor {
+    fn new(pool: &ThreadPool, answer: &'static AtomicU32) -> Floor {
+        let word = Arc::new(AtomicU32::new(0));
+        let inner = Arc::clone(&word);
+        pool.spawn_detached(move || {
+            let mut seen = 0;
+            loop {
+                let _ = weblane_futex::wait(&inner, seen, None);
+                let now = inner.load(Ordering::Acquire);
+                if now == u32::MAX {
+                    return;
+                }
+                if now != seen {
+                    seen = now;
+                    answer.store(1, Ordering::Release);
+                }
+            }
+        });
+        Floor(word)
+    }
+
+    fn ring(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+        weblane_futex::notify_one(&self.0);
+    }
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        self.0.store(u32::MAX, Ordering::Release);
+        weblane_futex::notify_one(&self.0);
+    }
+}
+
+pub(super) fn samples(pools: &Pools, clock: Clock, effort: Effort) -> Vec<Sample> {
+    let Effort { reps, tasks, wakes: wake_ups } = effort;
+    let (pool, rayon, shared) = (&pools.two, rayon_on(&pools.peer, 2), Shared::new());
+    let mut found = Vec::new();
+    // Two more rounds at the beginning: the engine compiles, the blocks and caches fill.
+    for round in 0..reps + 2 {
+        let mut add = |metric, peer, value| {
+            if let Some(rep) = round.checked_sub(2) {
+                found.push(Sample { peer, metric, workers: 2, rep, value });
+            }
+        };
+        rest(5);
+        add(
+            "submit_bare_ns",
+            "weblane",
+            per_task(clock, tasks, || (0..tasks).for_each(|_| pool.spawn_detached(count))),
+        );
+        rest(5);
+        add("submit_bare_ns", "rayon", per_task(clock, tasks, || (0..tasks).for_each(|_| rayon.spawn(count))));
+        rest(5);
+        add(
+            "submit_ns",
+            "weblane",
+            per_task(clock, tasks, || (0..tasks).for_each(|_| pool.spawn_detached(shared.task()))),
+        );
+        rest(5);
+        add("submit_ns", "rayon", per_task(clock, tasks, || (0..tasks).for_each(|_| rayon.spawn(shared.task()))));
+        rest(5);
+        let inner = pool.clone();
+        let inside = || pool.spawn_detached(move || (0..tasks).for_each(|_| inner.spawn_detached(count)));
+        add("spawn_bare_ns", "weblane", per_task(clock, tasks, inside));
+        rest(5);
+        let inside = || rayon.spawn(move || (0..tasks).for_each(|_| rayon_core::spawn(count)));
+        add("spawn_bare_ns", "rayon", per_task(clock, tasks, inside));
+        rest(5);
+        let (inner, captured) = (pool.clone(), shared.clone());
+        let inside = || pool.spawn_detached(move || (0..tasks).for_each(|_| inner.spawn_detached(captured.task())));
+        add("spawn_ns", "weblane", per_task(clock, tasks, inside));
+        rest(5);
+        let captured = shared.clone();
+        let inside = || rayon.spawn(move || (0..tasks).for_each(|_| rayon_core::spawn(captured.task())));
+        add("spawn_ns", "rayon", per_task(clock, tasks, inside));
+        if tasks == Effort::FULL.tasks {
+            rest(5);
+            add("fib30_seq_ms", "floor", time(clock, both_calls));
+            add("fib30_join_ms", "weblane", pool.install(|| time(clock, joining)).unwrap_or(f64::NAN));
+            rest(5);
+            add("fib30_join_ms", "rayon", rayon.install(|| time(clock, rayon_joining)));
+        }
+        let set = |flag: &'static AtomicU32| move || flag.store(1, Ordering::Release);
+        let mut wake = |peer, (p50, p99)| {
+            add("wake_p50_us", peer, p50);
+            add("wake_p99_us", peer, p99);
+        };
+        wake("weblane", wakes(clock, wake_ups, |flag| pool.spawn_detached(set(flag))));
+        wake("rayon", wakes(clock, wake_ups, |flag| rayon.spawn(set(flag))));
+        let floor = std::sync::OnceLock::new();
+        wake("floor", wakes(clock, wake_ups, |flag| floor.get_or_init(|| Floor::new(&pools.one, flag)).ring()));
+    }
+    found
+}
