@@ -64,7 +64,41 @@ pub(crate) fn rayon_on(pool: &ThreadPool, threads: usize) -> rayon_core::ThreadP
     builder.build().expect("threads")
 }
 
+/// Tasks in one scope.
+const CHILDREN: u32 = 100_000;
+
+/// Nanoseconds for each task of a scope that does next to nothing, from the scope's beginning to its end.
+fn scope_weblane(clock: Clock) -> f64 {
+    let start = clock();
+    weblane_pool::scope(|scope| {
+        for i in 0..CHILDREN {
+            scope.spawn(move |_| {
+                std::hint::black_box(i);
+            });
+        }
+    });
+    (clock() - start) * 1e6 / f64::from(CHILDREN)
+}
+
+fn scope_rayon(clock: Clock) -> f64 {
+    let start = clock();
+    rayon_core::scope(|scope| {
+        for i in 0..CHILDREN {
+            scope.spawn(move |_| {
+                std::hint::black_box(i);
+            });
+        }
+    });
+    (clock() - start) * 1e6 / f64::from(CHILDREN)
+}
+
 pub(crate) fn rows(pools: &Pools, clock: Clock) -> Vec<Row> {
+    let two = |task: fn(Clock) -> f64| {
+        move || {
+            settle(clock);
+            pools.two.install(|| task(clock)).expect("a worker may block")
+        }
+    };
     let weblane = |pool: &ThreadPool| {
         let pool = pool.clone();
         move || {
@@ -73,7 +107,7 @@ pub(crate) fn rows(pools: &Pools, clock: Clock) -> Vec<Row> {
         }
     };
     let rayon = rayon_on(&pools.peer, 2);
-    side_by_side(
+    let mut rows = side_by_side(
         "fib30_join_ms",
         vec![
             ("sequential", Box::new(|| time(clock, sequential))),
@@ -88,5 +122,19 @@ pub(crate) fn rows(pools: &Pools, clock: Clock) -> Vec<Row> {
                 }),
             ),
         ],
-    )
+    );
+    rows.extend(side_by_side(
+        "scope_spawn_ns",
+        vec![
+            ("weblane, 2 workers", Box::new(two(scope_weblane))),
+            (
+                "rayon, 2 workers",
+                Box::new(|| {
+                    settle(clock);
+                    rayon.install(|| scope_rayon(clock))
+                }),
+            ),
+        ],
+    ));
+    rows
 }
