@@ -99,6 +99,8 @@ impl<H: Host> Core<H> {
         let present = self.present();
         for worker in (0..self.host.workers()).filter(|worker| *worker != dead && present & 1 << worker != 0) {
             self.host.word(worker).call_anyway();
+            // It may have died while it called one that rests, and has taken its bit.
+            self.host.call(worker);
         }
         self.left(dead);
     }

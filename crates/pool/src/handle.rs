@@ -173,6 +173,15 @@ impl<T: Send + 'static, H: Host> Handle<T, H> {
                 continue;
             };
             let Some(seat) = H::seat() else {
+                if let Some(seat) = H::resting() {
+                    // SAFETY: while its worker rests a pool's core is alive: the loop that will go on there has it.
+                    let core = unsafe { &*seat.core };
+                    // Whoever has called this worker meanwhile counts on it, and it will not come.
+                    core.end_rest(seat.worker);
+                    core.hand_over();
+                    // Its next turn comes when this JS has returned.
+                    core.host().call(seat.worker);
+                }
                 // A spurious return and a value that has moved on are the same to the loop. It may block: that was asked above.
                 let _ = weblane_futex::wait(header.word(), value, left);
                 continue;

@@ -116,14 +116,23 @@ impl<H: Host> Core<H> {
     /// Runs tasks on worker `me` without ever sleeping. After each, `more` says whether another may follow.
     #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "only the web has an event loop"))]
     pub(crate) fn run_slice(&self, me: usize, ignore_messages: bool, more: &mut dyn FnMut() -> bool) -> SliceEnd {
-        let before = H::set_seat(Some(Seat { core: self, worker: me }));
-        self.held.end(me);
+        let seat = Seat { core: core::ptr::from_ref(self), worker: me };
+        let before = H::set_seat(Some(seat));
+        self.end_rest(me);
         #[cfg(any(feature = "std", target_arch = "wasm32", test))]
         let _stay = crate::fork::hot::enter(&self.host().lane(me).window);
         let end = Worker::new(self, me).slice(ignore_messages, more);
         self.hand_over();
         H::set_seat(before);
+        H::set_resting((end == SliceEnd::Rest).then_some(seat));
         end
+    }
+
+    /// Worker `me` rests no longer: it begins a turn, or somebody's JS is about to block there. (M41: while it blocks it must not be listed as
+    /// one that can be called.) The caller then looks at the queues.
+    pub(crate) fn end_rest(&self, me: usize) {
+        self.held.end(me);
+        H::set_resting(None);
     }
 }
 

@@ -92,6 +92,16 @@ pub(crate) trait Host: Sized + Send + Sync + 'static {
         Duration::ZERO
     }
 
+    /// The calling thread's seat while it rests in its event loop (`held`), and runs somebody's JS.
+    fn resting() -> Option<Seat<Self>> {
+        None
+    }
+
+    /// Sets what [`resting`](Host::resting) says.
+    fn set_resting(seat: Option<Seat<Self>>) {
+        let _ = seat;
+    }
+
     /// Runs user code and stops a panic, where panics can be stopped.
     fn catch<R>(run: impl FnOnce() -> R) -> Result<R, Payload>;
 

@@ -199,7 +199,12 @@ impl Header {
     #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
     pub(crate) unsafe fn trap(&self, runner: u32, words: &str) -> bool {
         let state = self.state();
-        if !state.claimed() || state.done() || state.runner() != runner {
+        if !state.claimed() || state.runner() != runner {
+            return false;
+        }
+        if state.done() {
+            // It may have died between DONE and telling whoever waits.
+            self.tell(state.0);
             return false;
         }
         // SAFETY: what the runner owned is nobody's. The closure has been moved to its stack (or is leaked with the storage).
@@ -248,6 +253,11 @@ impl Header {
         // AcqRel: Release pairs with the Acquire in `state` and in the handle's read-modify-writes (the output); Acquire pairs with
         // the Release of `fetch_or(WAKER)` (the waker's cell).
         let before = self.state.fetch_or(DONE, Ordering::AcqRel);
+        self.tell(before);
+    }
+
+    /// Tells whoever waits, by what the state was.
+    fn tell(&self, before: u32) {
         if before & SLEEPER != 0 {
             weblane_futex::notify_all(&self.state);
         }

@@ -183,7 +183,7 @@ impl<H: Host> Core<H> {
     /// The loop of worker `me`. Entered with an empty JS stack; returns when the thread must do something else.
     pub(crate) fn run(&self, me: usize) -> Leave {
         let before = H::set_seat(Some(Seat { core: self, worker: me }));
-        self.held.end(me);
+        self.end_rest(me);
         #[cfg(any(feature = "std", target_arch = "wasm32", test))]
         let _stay = fork::hot::enter(&self.host.lane(me).window);
         let leave = Worker::new(self, me).work();

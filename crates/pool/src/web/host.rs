@@ -25,6 +25,7 @@ static LANES: [Lane; MAX_THREADS] = [const { Lane::new() }; MAX_THREADS];
 
 thread_local! {
     static SEAT: Cell<Option<Seat<WebHost>>> = const { Cell::new(None) };
+    static RESTING: Cell<Option<Seat<WebHost>>> = const { Cell::new(None) };
 }
 
 /// One worker of a pool.
@@ -74,6 +75,14 @@ impl Host for WebHost {
 
     fn set_seat(seat: Option<Seat<Self>>) -> Option<Seat<Self>> {
         SEAT.replace(seat)
+    }
+
+    fn resting() -> Option<Seat<Self>> {
+        RESTING.get()
+    }
+
+    fn set_resting(seat: Option<Seat<Self>>) {
+        RESTING.set(seat);
     }
 
     fn runner() -> u32 {
