@@ -1,6 +1,8 @@
 //! Models of the scheduler (under `--cfg loom`) and native tests of its parts.
 
 #[cfg(loom)]
+mod held;
+#[cfg(loom)]
 mod model;
 #[cfg(all(not(loom), feature = "std", not(target_arch = "wasm32")))]
 mod native;
