@@ -183,7 +183,8 @@ async fn workers_that_are_terminated_are_noticed_in_every_state() {
     drop(pool);
 }
 
-/// JS tasks that a terminated worker had in hand, running or waiting for a promise, are lost, and their handles say so: on the main thread and on another worker.
+/// JS tasks that a terminated worker had in hand, running or waiting for a promise, are lost, and their handles say so: on the main
+/// thread and on another worker.
 #[wasm_bindgen_test]
 async fn handles_of_tasks_on_a_terminated_worker_resolve() {
     let ids = fresh(3).await;

@@ -94,8 +94,8 @@ async fn race_37_timers_of_a_held_worker_fire() {
     asleep(&ids).await;
 }
 
-/// Rust tasks go on while the only worker is held, each woken while it rests (its call word), whoever submits; then the worker sleeps in its futex again, and is
-/// woken there. Race 46: neither way loses the wake-ups of the other.
+/// Rust tasks go on while the only worker is held, each woken while it rests (its call word), whoever submits; then the worker sleeps in
+/// its futex again, and is woken there. Race 46: neither way loses the wake-ups of the other.
 #[wasm_bindgen_test]
 async fn race_46_rust_tasks_wake_the_only_worker_held_and_not() {
     let pool = pool_of(1).await;
@@ -295,7 +295,8 @@ async fn race_48_a_loop_is_called_once_for_each_request() {
     assert_eq!((calls.load(Ordering::SeqCst), inside.load(Ordering::SeqCst)), (LAST + 1, 0));
 }
 
-/// Race 53: a message is counted and does not come, as in WebKit while the page is busy. Rust tasks go on, in slices, and the count stays until it comes.
+/// Race 53: a message is counted and does not come, as in WebKit while the page is busy. Rust tasks go on, in slices, and the count stays
+/// until it comes.
 #[wasm_bindgen_test]
 async fn race_53_rust_tasks_go_on_while_a_counted_message_does_not_come() {
     let pool = pool_of(1).await;

@@ -226,7 +226,8 @@ async fn a_batch_is_one_message_and_every_task_has_its_own_result() {
     assert_eq!(soon("no tasks", pool.spawn_js_batch([]).expect("nothing to send")).await, []);
 }
 
-/// Races 4 to 6 for envelopes: 200 batches of 64 and as many single tasks, with and without handles; everything runs once, and the counts end at zero.
+/// Races 4 to 6 for envelopes: 200 batches of 64 and as many single tasks, with and without handles; everything runs once, and the counts
+/// end at zero.
 #[wasm_bindgen_test]
 async fn batches_and_single_tasks_run_exactly_once() {
     const BATCHES: u32 = 200;
@@ -266,7 +267,8 @@ async fn batches_and_single_tasks_run_exactly_once() {
     eventually("all counted down", counts).await;
 }
 
-/// Race 7: a message that arrives without contents. Browsers do that for what they cannot rebuild; here the worker's handler is told so for one marked message.
+/// Race 7: a message that arrives without contents. Browsers do that for what they cannot rebuild; here the worker's handler is told so
+/// for one marked message.
 #[wasm_bindgen_test]
 async fn race_7_a_lost_envelope_tells_every_handle_and_is_counted_down_once() {
     const LOSE_MARKED: &str = r"

@@ -12,18 +12,20 @@
 //!
 //! # Steps
 //!
-//! - *Slice*: run tasks from the own ring, the injector, other rings, until somebody says that it was enough, or messages are under way. On the way out
-//!   hand over what is queued. A steal is made without being a searcher, so the thief himself looks at the queues afterwards, as the last searcher would (M5, M8).
+//! - *Slice*: run tasks from the own ring, the injector, other rings, until somebody says that it was enough, or messages are under way.
+//!   On the way out hand over what is queued. A steal is made without being a searcher, so the thief himself looks at the queues
+//!   afterwards, as the last searcher would (M5, M8).
 //! - *Rest*: nothing was found. Set the own bit; fence; read STOP; look at all queues again. Anything: clear the bit, go on. Else leave.
-//! - *Wake*, in `wake_one`, when nobody sleeps and nobody searches: take one bit out of `held`, call that worker. Whether it comes at once does not matter to
-//!   the others: nobody relies on it, every later push calls another, and workers that are busy look at all queues before they sleep.
+//! - *Wake*, in `wake_one`, when nobody sleeps and nobody searches: take one bit out of `held`, call that worker. Whether it comes at
+//!   once does not matter to the others: nobody relies on it, every later push calls another, and workers that are busy look at all
+//!   queues before they sleep.
 //! - A worker that begins a full turn or a slice clears its own bit first.
 //!
 //! # Why no task is stranded
 //!
-//! A task's publisher fences and reads `idle`, then `held`; a worker sets its bit in one of the two, fences, and reads the queues. One of them sees the
-//! other. A bit that is cleared by a waker is a call that arrives: the worker read its call word before it set the bit, so a call after that ends
-//! its rest. A worker with a hold that dies has a bit in `held` for ever, so the reaper clears it.
+//! A task's publisher fences and reads `idle`, then `held`; a worker sets its bit in one of the two, fences, and reads the queues. One of
+//! them sees the other. A bit that is cleared by a waker is a call that arrives: the worker read its call word before it set the bit, so
+//! a call after that ends its rest. A worker with a hold that dies has a bit in `held` for ever, so the reaper clears it.
 
 use core::sync::atomic::Ordering;
 
@@ -114,7 +116,7 @@ impl<H: Host> Core<H> {
     }
 
     /// Runs tasks on worker `me` without ever sleeping. After each, `more` says whether another may follow.
-    #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "only the web has an event loop"))]
+    #[cfg_attr(not(any(target_arch = "wasm32", loom)), allow(dead_code, reason = "only the web has an event loop"))]
     pub(crate) fn run_slice(&self, me: usize, ignore_messages: bool, more: &mut dyn FnMut() -> bool) -> SliceEnd {
         let seat = Seat { core: core::ptr::from_ref(self), worker: me };
         let before = H::set_seat(Some(seat));

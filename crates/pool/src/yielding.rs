@@ -24,8 +24,8 @@ pub fn js_pending() -> bool {
     false
 }
 
-/// Whether a long Rust task should return, and go on in a task of its own: JS tasks wait for this worker, or promises, timers or fetches that somebody
-/// awaits on it.
+/// Whether a long Rust task should return, and go on in a task of its own: JS tasks wait for this worker, or promises, timers or fetches
+/// that somebody awaits on it.
 ///
 /// # Examples
 ///

@@ -102,7 +102,8 @@ export function weblane_loop(rust, die, memory, address) {
     try {
       rust(what, key, value);
     } catch (error) {
-      die(error);
+      if (die.survives(error)) call(what, key, value);
+      else die(error);
     }
   };
   const enter = (asked) => {
@@ -239,15 +240,12 @@ function serve() {
   let terminated; // where panics unwind: the glue's flag that a trap ends the whole module with, for all threads
   const early = []; // messages that came before
 
-  // Where panics unwind, one thread's trap makes every other thread's next call throw this before it enters wasm. Nothing is wrong
-  // with those threads: the flag is taken back, and the call made again (race 50).
   const enter = (run) => {
     try {
       run();
     } catch (error) {
-      if (terminated === undefined || die.dead || error?.message !== 'Module terminated') return die(error);
-      Atomics.store(terminated, 0, 0);
-      enter(run);
+      if (die.survives(error)) enter(run);
+      else die(error);
     }
   };
   const deliver = (from) => ({ data }) => {
@@ -267,6 +265,13 @@ function serve() {
     self.postMessage({ [TAG]: DEAD, value: text(error) });
     // Its timers and promises would run code over a stack that was never unwound.
     self.close();
+  };
+  // Where panics unwind, one thread's trap makes every other thread's next call throw this before it enters wasm. Nothing is wrong
+  // with those threads: the flag is taken back, and the call made again (race 50).
+  die.survives = (error) => {
+    if (terminated === undefined || die.dead || error?.message !== 'Module terminated') return false;
+    Atomics.store(terminated, 0, 0);
+    return true;
   };
   // A trap in a callback that the browser calls directly: a timer, a promise, an animation frame.
   const stray = (error) => {

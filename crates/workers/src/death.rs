@@ -6,11 +6,11 @@
 //! |---|---|
 //! | a trap, or a JS exception across wasm frames, in a message or in the resident | the worker's own script catches it: `die` |
 //! | the same in a timer, a promise, an animation frame | the worker's `error` event: `die` |
-//! | terminated, closed by its own script, killed by the browser | its **lock**: every worker holds a Web Lock for life, and the main thread waits for it |
+//! | terminated, closed by its own script, killed by the browser | its **lock**: each worker has a Web Lock for life, the main thread waits for it |
 //!
-//! The lock's name begins with a number that no other instance of this library has, on this page or another of its origin (race 51). The main thread gets it
-//! when the worker is truly gone: in Chromium a worker runs on for two seconds after `terminate()`. Where a browser has no locks, only the
-//! first two rows are noticed.
+//! The lock's name begins with a number that no other instance of this library has, on this page or another of its origin (race 51). The
+//! main thread gets it when the worker is truly gone: in Chromium a worker runs on for two seconds after `terminate()`. Where a browser
+//! has no locks, only the first two rows are noticed.
 //!
 //! # What happens then
 //!
@@ -30,13 +30,14 @@
 //! last, then even again; half of it is what he has added to the receiver's word. The receiver counts for itself what it has handled of each.
 //! So for each sender who lives and is not posting right now, `lane / 2 − handled` is exactly what he has in the word; a dead one should have 0.
 //!
-//! *Settle*, by the receiver in its own event loop: remember that this sender is settled. Read all lanes, the word, and all lanes again; if a
-//! lane of a living sender was odd or has moved, again, and if that goes on, from a timer. Then the word must be the sum over the living; what it is more or less is the dead one's, and
-//! is taken off, as a difference: what others add meanwhile stays. A message of a settled sender that still arrives is run and not counted. If another
-//! sender has died in the middle of a post and is not settled yet, his lane does not come to rest before his own settlement, which then does both.
+//! *Settle*, by the receiver in its own event loop: remember that this sender is settled. Read all lanes, the word, and all lanes again;
+//! if a lane of a living sender was odd or has moved, again, and if that goes on, from a timer. Then the word must be the sum over the
+//! living; what it is more or less is the dead one's, and is taken off, as a difference: what others add meanwhile stays. A message of a
+//! settled sender that still arrives is run and not counted. If another sender has died in the middle of a post and is not settled yet,
+//! his lane does not come to rest before his own settlement, which then does both.
 //!
-//! A receiver that sleeps with −1 would not wake for the message that asks it to settle. So where the dead sender's lane is odd, the main thread first counts one more
-//! than it posts. The settlement, being exact, takes that off as well.
+//! A receiver that sleeps with −1 would not wake for the message that asks it to settle. So where the dead sender's lane is odd, the main
+//! thread first counts one more than it posts. The settlement, being exact, takes that off as well.
 //!
 //! No gate, and nothing is flushed: a dead sender adds nothing any more, and what he has posted does not count.
 
@@ -58,9 +59,9 @@ static HOOKS: [AtomicPtr<()>; MAX_HOOKS] = [const { AtomicPtr::new(core::ptr::nu
 
 /// Has `hook` called on the main thread, with the id of every worker that dies from now on. A worker that never started is none.
 ///
-/// For those who must settle what a dead worker leaves behind: a pool, a lock. By the time of the call the worker runs nothing any more, its
-/// status is `Dead`, and the other workers have been told (a message is under way to each). The same hook twice is one hook. May be called on any thread.
-/// Returns whether there was room: at most 16 hooks are kept.
+/// For those who must settle what a dead worker leaves behind: a pool, a lock. By the time of the call the worker runs nothing any more,
+/// its status is `Dead`, and the other workers have been told (a message is under way to each). The same hook twice is one hook. May be
+/// called on any thread. Returns whether there was room: at most 16 hooks are kept.
 ///
 /// ```no_run
 /// fn bury(worker: weblane_workers::ThreadId) {
@@ -209,8 +210,8 @@ pub(crate) fn handled(me: &Thread, sender: ThreadId) {
     }
 }
 
-/// How often lanes are read in a row, and after how many milliseconds again. A post takes microseconds, but its sender may lose its processor in the middle;
-/// the sender of the very message that asks for the settlement may.
+/// How often lanes are read in a row, and after how many milliseconds again. A post takes microseconds, but its sender may lose its
+/// processor in the middle; the sender of the very message that asks for the settlement may.
 const TRIES: usize = 100;
 const PAUSE: u32 = 5;
 

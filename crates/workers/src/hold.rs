@@ -115,7 +115,8 @@ impl Drop for Hold {
     }
 }
 
-/// Calls a worker whose resident has returned [`Leave::Idle`](crate::Leave::Idle). For schedulers; calling a worker that does not rest costs it one turn.
+/// Calls a worker whose resident has returned [`Leave::Idle`](crate::Leave::Idle). For schedulers; calling a worker that does not rest
+/// costs it one turn.
 ///
 /// ```no_run
 /// weblane_workers::call(weblane_workers::ThreadId::from_index(1));

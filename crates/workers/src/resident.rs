@@ -18,8 +18,8 @@
 //! |---|---|---|
 //! | [`Turn::Full`] | usually | runs until messages are under way; may sleep |
 //! | [`Turn::Held`] | somebody holds the worker (see [`hold`](crate::hold())) | runs for a few milliseconds; must not sleep; leaves for messages |
-//! | [`Turn::Overdue`] | messages are counted and have not come for [`OVERDUE_AFTER`] ms (race 53: in WebKit a port message needs a free main thread) | as `Held`, and ignores the count |
-//! | [`Turn::One`] | messages come without end, and the worker's budget for them is used up (race 34) | does one piece of work, and ignores the count |
+//! | [`Turn::Overdue`] | messages are counted and have not come for some ms (race 53) | as `Held`, and ignores the count |
+//! | [`Turn::One`] | the worker's budget for messages is used up (race 34) | does one piece of work, ignores the count |
 //!
 //! Why nobody is stranded: a message is posted before it is counted, so a positive count means a message that the event loop
 //! will deliver, and its delivery asks for the re-entry. A message that is handled before it was counted makes the count
@@ -152,7 +152,7 @@ enum Flat {
     Home(Body),
 }
 
-/// Milliseconds after which messages that were counted and have not come do not keep the resident out any longer.
+/// In WebKit a port message needs a free main thread. Milliseconds after which messages that were counted and have not come do not keep the resident out any longer.
 const OVERDUE_AFTER: u32 = 8;
 
 /// What a worker's loop asks of Rust, as `worker.js` numbers it.

@@ -3,6 +3,8 @@
 #[cfg(all(not(loom), feature = "std", not(target_arch = "wasm32")))]
 mod fork;
 #[cfg(loom)]
+mod held;
+#[cfg(loom)]
 mod model;
 #[cfg(loom)]
 mod model_fork;

@@ -244,8 +244,9 @@ impl ThreadPool {
         self.owner.core().host().places.iter().any(|place| place.id == thread)
     }
 
-    /// Runs one JS task on **every** worker of the pool, each with its own copy of the payload, and completes when all have run it: to hand every worker a
-    /// new `WebAssembly.Module`, a port, a set of parameters. A worker that is lost, or dies before it has run it, completes with an error.
+    /// Runs one JS task on **every** worker of the pool, each with its own copy of the payload, and completes when all have run it: to
+    /// hand every worker a new `WebAssembly.Module`, a port, a set of parameters. A worker that is lost, or dies before it has run it,
+    /// completes with an error.
     ///
     /// # Errors
     ///
@@ -279,8 +280,8 @@ impl ThreadPool {
         js::broadcast(self.owner.core().host().places.iter().map(|place| place.id), run, payload)
     }
 
-    /// Limits how long JS tasks may keep Rust tasks of their worker waiting: after `tasks` of them in a row, or `time`, a Rust task runs before the next one, if
-    /// there is one. `None` for both, as at the start, is no limit: JS comes first.
+    /// Limits how long JS tasks may keep Rust tasks of their worker waiting: after `tasks` of them in a row, or `time`, a Rust task runs
+    /// before the next one, if there is one. `None` for both, as at the start, is no limit: JS comes first.
     ///
     /// It is told to each worker by a message, so it holds from the next messages on.
     ///

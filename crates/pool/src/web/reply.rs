@@ -1,18 +1,20 @@
 //! How the results of JS tasks come back.
 //!
-//! A reply reaches nobody by blocking: the thread that waits must be in its event loop to receive it. That is why the handles are futures and have no `join`.
+//! A reply reaches nobody by blocking: the thread that waits must be in its event loop to receive it. That is why the handles are futures
+//! and have no `join`.
 //!
 //! Steps:
 //!
-//! 1. The spawner opens a **place** in a table of its own thread, with one slot for each result: one for a task, many for a batch or a broadcast. Each
-//!    slot knows the worker that owes it.
-//! 2. The duty to answer, an [`Answer`], travels with the tasks. It is met by one message for all results that are there when the tasks have returned,
-//!    and by one message for each promise, when it settles. If the handle is gone, nobody is told: a task whose handle was dropped costs no reply.
+//! 1. The spawner opens a **place** in a table of its own thread, with one slot for each result: one for a task, many for a batch or a
+//!    broadcast. Each slot knows the worker that owes it.
+//! 2. The duty to answer, an [`Answer`], travels with the tasks. It is met by one message for all results that are there when the tasks
+//!    have returned, and by one message for each promise, when it settles. If the handle is gone, nobody is told: a task whose handle was
+//!    dropped costs no reply.
 //! 3. An answer that is dropped without being met, because its envelope came without contents or the task panicked, sends [`JsError::Lost`].
 //! 4. When a worker dies, its answers die with it. So every thread is told ([`lost_thread`]) and fills the slots that this worker owes with `Lost`.
 //!
-//! A slot is filled once: what comes later, a reply that overtook the news of a death or the other way round, finds it full. A place is used again; its
-//! serial number tells late replies.
+//! A slot is filled once: what comes later, a reply that overtook the news of a death or the other way round, finds it full. A place is
+//! used again; its serial number tells late replies.
 
 use core::cell::RefCell;
 use core::fmt;
