@@ -146,7 +146,9 @@ fn manifests() -> kit::Result<Vec<String>> {
                     found.push(format!("{file}:{}: {text}", index + 1));
                 }
             };
-            complain(dependency.starts_with("weblane-") && !allowed.contains(&dependency), "must not know this crate");
+            let itself = dependency.strip_prefix("weblane-") == Some(name);
+            let known = itself || allowed.contains(&dependency);
+            complain(dependency.starts_with("weblane-") && !known, "must not know this crate");
             complain(dependency == "weblane-workers" && !web_only, "only the pool's web part knows the workers");
             let js = ["js-sys", "web-sys", "wasm-bindgen"].contains(&dependency);
             let optional = line.contains("optional = true");

@@ -83,7 +83,8 @@ impl<H: Host> Core<H> {
 
     /// The reaper: worker `dead` runs nothing any more, and never will. For one thread at a time.
     ///
-    /// 1. It neither sleeps nor searches, and nobody waits for what it has claimed in the injector.
+    /// 1. It neither sleeps nor searches, nobody waits for what it has claimed in the injector, and a ring that it was stealing from is open again
+    ///    (race 16: what it had claimed there and not copied is lost).
     /// 2. It may have died between claiming a sleeper and calling it: then a live worker sleeps and is listed as a searcher, and all wake-ups freeze.
     ///    So everybody is called, whatever their words say (M11).
     /// 3. If the pool is closed, it may have been the last one awake.
@@ -95,6 +96,10 @@ impl<H: Host> Core<H> {
         self.idle.bury(dead);
         self.held.end(dead);
         self.injector.skip_claimed();
+        for worker in 0..self.host.workers() {
+            // SAFETY: only this pool's worker `dead` steals from its rings under this number, and it runs nothing any more.
+            unsafe { self.host.lane(worker).ring.end_turn_of_dead(dead as u32 + 1) };
+        }
         fence_after_publication();
         let present = self.present();
         for worker in (0..self.host.workers()).filter(|worker| *worker != dead && present & 1 << worker != 0) {

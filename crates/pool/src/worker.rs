@@ -195,7 +195,9 @@ impl<'a, H: Host> Worker<'a, H> {
         // SAFETY: as in `pop_own`; nothing is run while the owner is in use.
         let mut own = unsafe { self.core.host.lane(self.me).ring.owner() };
         for victim in (0..workers).map(|i| (start + i) % workers).filter(|victim| *victim != self.me) {
-            if let Steal::Success((task, _)) = self.core.host.lane(victim).ring.stealer().steal_half_into(&mut own) {
+            if let Steal::Success((task, _)) =
+                self.core.host.lane(victim).ring.stealer_numbered(self.me as u32 + 1).steal_half_into(&mut own)
+            {
                 self.tally.count(Count::Stolen, 1);
                 // What was moved, and what was left in a ring that counted as empty meanwhile, is announced by `found`: this
                 // worker is a searcher, and the last searcher to find something looks at the queues again (M5, M8).

@@ -209,12 +209,7 @@ fn lock_free_around_a_slow_pop() {
 /// Two push and two pop, with room for two: positions go over the wrap.
 #[test]
 fn lock_free_two_by_two() {
-    scripts(
-        || mpmc::Ring::<_, 2>::starting_at(u32::MAX),
-        2,
-        &[&[Pop], &[Push(1), Push(2)], &[Push(3)], &[Pop]],
-        ALL,
-    );
+    scripts(|| mpmc::Ring::<_, 2>::starting_at(u32::MAX), 2, &[&[Pop], &[Push(1), Push(2)], &[Push(3)], &[Pop]], ALL);
 }
 
 /// "Full" with two places and three threads, all spare cells in their hands.

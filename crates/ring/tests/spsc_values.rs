@@ -13,7 +13,7 @@ use weblane_ring::spsc::{self, stream};
 struct Aligned(u8);
 
 fn aligned<T>(value: &T) -> bool {
-    core::ptr::from_ref(value).addr() % align_of::<T>() == 0
+    core::ptr::from_ref(value).addr().is_multiple_of(align_of::<T>())
 }
 
 /// Twice around the ring.

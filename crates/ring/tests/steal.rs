@@ -214,3 +214,32 @@ fn race_24_stress_with_thieves() {
         assert!(seen.iter().all(|times| times.load(Ordering::Relaxed) == 1));
     }
 }
+
+/// Race 16: a thief that dies in the middle of its turn. Its turn is ended for it; what it had claimed is lost, and the ring is as good as before.
+#[test]
+fn race_16_a_thief_that_died_does_not_close_the_ring() {
+    use weblane_ring::steal::{Ring, Steal};
+
+    struct Mine(u32);
+
+    let ring = Ring::<Mine, 4>::new();
+    // SAFETY: this thread is the only owner.
+    let mut owner = unsafe { ring.owner() };
+    for number in 0..3 {
+        assert!(owner.push(Mine(number)).is_ok());
+    }
+    ring.stealer_numbered(7).begin_turn_and_die();
+    assert!(matches!(ring.stealer().steal(), Steal::Busy));
+    assert!(ring.stealer().is_empty(), "it looks empty meanwhile");
+    // SAFETY: thief 8 never was.
+    assert!(!unsafe { ring.end_turn_of_dead(8) }, "not this one's turn");
+    // SAFETY: thief 7 is gone.
+    assert!(unsafe { ring.end_turn_of_dead(7) });
+    // SAFETY: as above.
+    assert!(!unsafe { ring.end_turn_of_dead(7) }, "once");
+    assert!(matches!(ring.stealer().steal(), Steal::Success(Mine(0))));
+    assert!(matches!(owner.pop(), Some(Mine(1))));
+    for number in 3..6 {
+        assert!(owner.push(Mine(number)).is_ok(), "its slots are used again");
+    }
+}

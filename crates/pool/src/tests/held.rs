@@ -120,7 +120,7 @@ fn rest_vs_push() {
         let worker = start_held(&pool, 0);
         pool.submit(task());
         wait_for(&count, 1);
-        pool.close();
+        pool.close(false);
         worker.join().unwrap();
     });
 }
@@ -133,7 +133,7 @@ fn rest_vs_close() {
         let (count, task) = counter();
         let worker = start_held(&pool, 0);
         pool.submit(task());
-        pool.close();
+        pool.close(false);
         worker.join().unwrap();
         assert_eq!(count.load(Ordering::Acquire), 1);
     });

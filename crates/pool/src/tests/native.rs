@@ -400,14 +400,17 @@ fn race_28_what_was_accepted_runs_and_the_rest_is_told() {
 #[test]
 fn discarded_tasks_tell_their_handles_and_the_numbers_add_up() {
     let pool = ThreadPool::with_threads(2).expect("two threads");
-    let gate = Arc::new(AtomicU32::new(0));
+    let (gate, started) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let blockers: Vec<_> = (0..2)
         .map(|_| {
-            let gate = Arc::clone(&gate);
-            pool.spawn(move || wait_until("the gate opens", || gate.load(Ordering::Relaxed) == 1))
+            let (gate, started) = (Arc::clone(&gate), Arc::clone(&started));
+            pool.spawn(move || {
+                started.fetch_add(1, Ordering::Relaxed);
+                wait_until("the gate opens", || gate.load(Ordering::Relaxed) == 1);
+            })
         })
         .collect();
-    wait_until("both run", || pool.metrics().queued.iter().sum::<usize>() == 0);
+    wait_until("both run", || started.load(Ordering::Relaxed) == 2);
     let handles: Vec<_> = (0..500).map(|i| pool.spawn(move || i)).collect();
     let end = pool.shutdown(crate::Shutdown::Discard);
     gate.store(1, Ordering::Relaxed);
@@ -473,4 +476,28 @@ fn race_54_priorities_order_and_do_not_starve() {
     let first = |name| order.iter().position(|other| *other == name).expect("it ran");
     assert_eq!(first('n'), 60, "every 61st turn a normal one comes first");
     assert_eq!(first('b'), 508, "every 509th turn a background one");
+}
+
+/// Race 16: a worker dies while it steals. The ring is open again after the reaper, and what is in it runs.
+#[test]
+fn race_16_a_worker_that_died_while_stealing_closes_no_ring() {
+    let core = Arc::new(bare(2));
+    let count = Arc::new(AtomicU32::new(0));
+    let (inner, ran) = (Arc::clone(&core), Arc::clone(&count));
+    core.submit(Task::new(move || {
+        for _ in 0..10 {
+            let ran = Arc::clone(&ran);
+            inner.submit(Task::new(move || {
+                ran.fetch_add(1, Ordering::Relaxed);
+            }));
+        }
+        // Worker 1 takes its turn, and dies.
+        inner.host().lane(0).ring.stealer_numbered(2).begin_turn_and_die();
+        assert!(inner.host().lane(0).ring.stealer().is_empty(), "it looks empty");
+        inner.bury(1);
+        assert!(!inner.host().lane(0).ring.stealer().is_empty(), "and is seen again");
+    }));
+    core.close(false);
+    assert_eq!(core.run(0), Leave::Stop);
+    assert_eq!(count.load(Ordering::Relaxed), 10);
 }

@@ -53,8 +53,9 @@ impl fmt::Debug for Packed {
 
 /// The thief word: nobody steals.
 pub(super) const FREE: u32 = 0;
-/// The thief word: somebody is between his claim and the end of his copy, or about to claim.
-pub(super) const BUSY: u32 = 1;
+/// The thief word: somebody who has no number is between his claim and the end of his copy, or about to claim. Other values but FREE: the thief with
+/// this number is.
+pub(super) const BUSY: u32 = u32::MAX;
 
 /// What only the owner uses, in plain memory.
 pub(super) struct Private {
@@ -155,7 +156,7 @@ impl<T, const N: usize> Ring<T, N> {
 
     /// The two ends. The stealer can be copied; of the owner there is one.
     pub fn split(&mut self) -> (Owner<'_, T, N>, Stealer<'_, T, N>) {
-        (Owner::new(self), Stealer::new(self))
+        (Owner::new(self), Stealer::new(self, BUSY))
     }
 
     /// The owner's end, for rings in a `static`, where [`split`](Ring::split) cannot be called.
@@ -172,7 +173,27 @@ impl<T, const N: usize> Ring<T, N> {
     /// A stealer's end.
     #[must_use]
     pub fn stealer(&self) -> Stealer<'_, T, N> {
-        Stealer::new(self)
+        Stealer::new(self, BUSY)
+    }
+
+    /// An end for the thief with this number, so that its turn can be ended for it when it has died. `0` and `u32::MAX` are nobody's number, and
+    /// are taken as none.
+    #[must_use]
+    pub fn stealer_numbered(&self, number: u32) -> Stealer<'_, T, N> {
+        Stealer::new(self, if number == FREE { BUSY } else { number })
+    }
+
+    /// Ends the turn of a thief that has died in the middle of it; otherwise the ring would be closed to other thieves for ever, and its slots not
+    /// used again. Returns whether it was so. What the thief had claimed and not copied is lost: not run, not dropped.
+    ///
+    /// # Safety
+    ///
+    /// The thief with this number, which stole by way of [`stealer_numbered`](Ring::stealer_numbered), is dead: it does nothing any more, for ever.
+    pub unsafe fn end_turn_of_dead(&self, number: u32) -> bool {
+        number != FREE
+            && number != BUSY
+            // Release: as at the end of any turn. Acquire: of what the dead one did, as far as it got.
+            && self.thief.0.compare_exchange(number, FREE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     fn slot(&self, position: u32) -> &Slot<T> {

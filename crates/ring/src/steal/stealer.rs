@@ -4,7 +4,7 @@ use core::fmt;
 use core::sync::atomic::Ordering;
 
 use super::owner::Owner;
-use super::ring::{BUSY, FREE, Ring};
+use super::ring::{FREE, Ring};
 
 /// What an attempt to steal came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ impl<T> Steal<T> {
 /// What the owner did before a push happens before the theft of its value.
 pub struct Stealer<'a, T, const N: usize> {
     ring: &'a Ring<T, N>,
+    /// What the thief word says during its turns.
+    number: u32,
 }
 
 impl<T, const N: usize> Clone for Stealer<'_, T, N> {
@@ -68,8 +70,14 @@ impl<T, const N: usize> Drop for Turn<'_, T, N> {
 }
 
 impl<'a, T, const N: usize> Stealer<'a, T, N> {
-    pub(super) fn new(ring: &'a Ring<T, N>) -> Self {
-        Stealer { ring }
+    pub(super) fn new(ring: &'a Ring<T, N>, number: u32) -> Self {
+        Stealer { ring, number }
+    }
+
+    /// Begins a turn and never ends it, as a thief does that dies. For tests of who cleans up.
+    #[doc(hidden)]
+    pub fn begin_turn_and_die(&self) {
+        core::mem::forget(self.turn());
     }
 
     fn turn(&self) -> Option<Turn<'a, T, N>> {
@@ -78,9 +86,9 @@ impl<'a, T, const N: usize> Stealer<'a, T, N> {
         if thief.load(Ordering::Relaxed) != FREE {
             return None;
         }
-        // Relaxed: it gives nothing to anybody and takes nothing. Whoever sees a claim sees BUSY, because the claim is a Release; and whoever
+        // Relaxed: it gives nothing to anybody and takes nothing. Whoever sees a claim sees the number, because the claim is a Release; and whoever
         // sees our FREE has also synchronised with the thieves before us, because all of it is one chain of read-modify-writes.
-        let taken = thief.compare_exchange(FREE, BUSY, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let taken = thief.compare_exchange(FREE, self.number, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         taken.then(|| Turn(self.ring))
     }
 
