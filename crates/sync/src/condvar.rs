@@ -130,17 +130,16 @@ impl Condvar {
         loop {
             // Whatever it returns, the count decides. It may block: asked above.
             let outcome = weblane_futex::wait(&self.word, seen, timeout);
-            let now = self.word.load(Ordering::Relaxed);
-            if now & COUNT != count || outcome != Ok(Wait::Mismatch) {
-                let guard = lock(mutex).map_err(|_| WaitError::Abandoned)?;
-                return Ok((guard, now & COUNT != count));
+            if outcome == Ok(Wait::Mismatch) {
+                // Perhaps only the bits have changed, before it could fall asleep.
+                seen = self.word.fetch_or(SLEEPERS, Ordering::Relaxed) | SLEEPERS;
+                if seen & COUNT == count {
+                    continue;
+                }
             }
-            // Only the bits had changed, before it could fall asleep.
-            seen = self.word.fetch_or(SLEEPERS, Ordering::Relaxed) | SLEEPERS;
-            if seen & COUNT != count {
-                let guard = lock(mutex).map_err(|_| WaitError::Abandoned)?;
-                return Ok((guard, true));
-            }
+            let guard = lock(mutex).map_err(|_| WaitError::Abandoned)?;
+            // Read with the lock held: what was notified under it before is in the count.
+            return Ok((guard, self.word.load(Ordering::Relaxed) & COUNT != count));
         }
     }
 

@@ -56,6 +56,9 @@ pub(crate) mod spinning {
             while self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
                 // Relaxed: only a hint.
                 while self.word.load(Ordering::Relaxed) != FREE {
+                    // Endless, so that models must be told to let the other one go on.
+                    #[cfg(loom)]
+                    loom::thread::yield_now();
                     spin();
                 }
             }

@@ -224,7 +224,12 @@ fn readers_are_called_together() {
     assert!(writer.as_mut().poll(&mut Context::from_waker(&wakers[2])).is_pending());
     assert!(readers[2].as_mut().poll(&mut Context::from_waker(&wakers[3])).is_pending());
     drop(guard);
-    assert_eq!(calls.each_ref().map(|calls| calls.0.load(Ordering::Relaxed)), [1, 1, 0, 0]);
+    let called = || calls.each_ref().map(|calls| calls.0.load(Ordering::Relaxed));
+    assert_eq!(called(), [1, 1, 0, 0]);
+    // The two take their turns, and the writer is next, alone.
+    let guards: Vec<_> = readers.drain(..2).map(|reader| block_on(reader).unwrap()).collect();
+    drop(guards);
+    assert_eq!(called(), [1, 1, 1, 0]);
 }
 
 /// A task that polls itself as soon as it is called, in the middle of the call.
@@ -253,16 +258,22 @@ impl Eager {
     }
 }
 
-/// A call to all reaches those who are there, and does not go round with those who come back during it.
+/// A call to all reaches those who are there, more than fit into one batch, and does not go round with those who come back during it.
 #[test]
 fn a_call_to_all_ends() {
     static TOKEN: Parker = Parker::new();
-    let future = std::sync::Mutex::new(Some(Box::pin(TOKEN.park_async()) as _));
-    let eager = Arc::new(Eager { token: &TOKEN, future, calls: AtomicU32::new(0) });
-    eager.poll();
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let future = std::sync::Mutex::new(Some(Box::pin(TOKEN.park_async()) as _));
+            Arc::new(Eager { token: &TOKEN, future, calls: AtomicU32::new(0) })
+        })
+        .collect();
+    tasks.iter().for_each(Eager::poll);
     TOKEN.unpark();
-    assert_eq!(eager.calls.load(Ordering::Relaxed), 1);
-    *eager.future.lock().unwrap() = None;
+    for task in tasks {
+        assert_eq!(task.calls.load(Ordering::Relaxed), 1);
+        *task.future.lock().unwrap() = None;
+    }
 }
 
 /// Futures may go from thread to thread, also those that have given up a guard.

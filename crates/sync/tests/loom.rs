@@ -56,15 +56,35 @@ fn two_notifications_in_a_row() {
     model(|| {
         let shared = Arc::new((Mutex::new(0), Condvar::new()));
         let other = Arc::clone(&shared);
-        let waiter = thread::spawn(move || {
-            let guard = other.0.lock().unwrap();
-            assert_eq!(*other.1.wait_while(guard, |value| *value < 2).unwrap(), 2);
+        let notifier = thread::spawn(move || {
+            for value in 1..=2 {
+                *other.0.lock().unwrap() = value;
+                other.1.notify_one();
+            }
         });
-        for value in 1..=2 {
-            *shared.0.lock().unwrap() = value;
-            shared.1.notify_one();
-        }
-        waiter.join().unwrap();
+        let guard = shared.0.lock().unwrap();
+        assert_eq!(*shared.1.wait_while(guard, |value| *value < 2).unwrap(), 2);
+        notifier.join().unwrap();
+    });
+}
+
+/// Race 41, the other direction: a notification that is made with the lock held has come when the waiter has it again, and is reported.
+#[test]
+fn race_41_notified_under_the_lock() {
+    model(|| {
+        let shared = Arc::new((Mutex::new(0), Condvar::new()));
+        let other = Arc::clone(&shared);
+        let notifier = thread::spawn(move || {
+            let mut guard = other.0.lock().unwrap();
+            *guard = 1;
+            other.1.notify_all();
+        });
+        let guard = shared.0.lock().unwrap();
+        let before = *guard;
+        let (guard, notified) = shared.1.wait_timeout(guard, Duration::from_secs(1)).unwrap();
+        assert_eq!(notified, before != *guard);
+        drop(guard);
+        notifier.join().unwrap();
     });
 }
 

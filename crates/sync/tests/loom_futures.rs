@@ -65,6 +65,40 @@ fn mutex_two_futures_after_one_another() {
     });
 }
 
+/// Somebody takes the lock just as it is free and the mark is set again: he sees what its last holder wrote, by nothing but the word.
+#[test]
+fn mutex_one_comes_between_an_unlock_and_its_turn() {
+    model(|| {
+        let mutex = Arc::new(Mutex::new(0));
+        let mut guard = mutex.lock().unwrap();
+        let mut futures = [Box::pin(mutex.lock_async()), Box::pin(mutex.lock_async())];
+        assert!(futures.iter_mut().all(|future| poll_once(future.as_mut()).is_pending()));
+        let other = Arc::clone(&mutex);
+        let thread = thread::spawn(move || other.try_lock().map(|value| *value));
+        *guard = 5;
+        drop(guard);
+        assert!(matches!(thread.join().unwrap(), None | Some(5)));
+    });
+}
+
+/// The same for writing, where the mark stays in the word.
+#[test]
+fn rwlock_one_comes_between_an_unlock_and_its_turn() {
+    model(|| {
+        let lock = Arc::new(RwLock::new(0));
+        let mut guard = lock.write().unwrap();
+        let mut future = Box::pin(lock.write_async());
+        assert!(poll_once(future.as_mut()).is_pending());
+        let other = Arc::clone(&lock);
+        let thread =
+            thread::spawn(move || (other.try_write().map(|value| *value), other.try_read().map(|value| *value)));
+        *guard = 5;
+        drop(guard);
+        let (written, read) = thread.join().unwrap();
+        assert!(written.is_none_or(|value| value == 5) && read.is_none_or(|value| value == 5));
+    });
+}
+
 /// A writing and a reading future, and a thread that reads.
 #[test]
 fn rwlock_futures_and_a_reader() {

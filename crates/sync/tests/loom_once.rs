@@ -99,6 +99,20 @@ fn barrier_give_up_vs_arrive() {
     });
 }
 
+/// One gives up as the round ends, and somebody is there for the next one already: his arrival is left alone.
+#[test]
+fn barrier_give_up_vs_the_next_round() {
+    model(|| {
+        let barrier = Arc::new(Barrier::new(2));
+        let other = Arc::clone(&barrier);
+        let thread = thread::spawn(move || (other.wait_spinning(0).is_ok(), other.wait_spinning(0).is_ok()));
+        let met = barrier.wait_spinning(0).is_ok();
+        let (first, second) = thread.join().unwrap();
+        assert_eq!(u32::from(met), u32::from(first) + u32::from(second), "all who met have met somebody");
+        assert!(barrier.wait_spinning(0).is_err(), "nobody is left in there");
+    });
+}
+
 /// A token is not lost, whenever it comes; and what came before it is seen.
 #[test]
 fn park_vs_unpark() {

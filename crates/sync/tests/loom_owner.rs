@@ -1,4 +1,7 @@
 //! Every interleaving of a thread's death with those who wait for what it held.
+//!
+//! The main thread plays the dead one: it takes the dead one's number for as long as that lives, and ends its guards without unlocking. The waiters exist before, so
+//! that they know of nothing but what the words and tables tell them.
 #![cfg(loom)]
 #![allow(missing_docs, reason = "tests")]
 
@@ -9,34 +12,20 @@ use loom::sync::Arc;
 use loom::thread;
 use weblane_sync::{LockError, Mutex, RwLock, ThreadNumber};
 
-/// A number for this thread; and one for the thread that is going to die.
-fn numbers() -> ThreadNumber {
-    ThreadNumber::claim().unwrap().adopt();
-    ThreadNumber::claim().unwrap()
+/// Lives as another thread, holds what `work` leaves held, and dies.
+fn live_and_die(work: impl FnOnce()) {
+    let (own, dead) = (ThreadNumber::claim().unwrap(), ThreadNumber::claim().unwrap());
+    dead.adopt();
+    work();
+    own.adopt();
+    dead.abandon();
 }
 
-/// Another thread, which dies: what it does is done as `number`.
-fn as_the_dead(number: ThreadNumber, work: impl FnOnce() + 'static) {
-    thread::spawn(move || {
-        number.adopt();
-        work()
-    })
-    .join()
-    .unwrap()
-}
-
-/// A thread that waits for a mutex whose holder dies learns it, however far it has come; and it can be recovered, with what was written.
+/// A thread that waits for a mutex whose holder dies learns it, however far it has come; one recovers it, and sees what was written.
 #[test]
 fn mutex_sleeper_vs_abandon() {
     model(|| {
-        let dead = numbers();
         let mutex = Arc::new(Mutex::new(0));
-        let other = Arc::clone(&mutex);
-        as_the_dead(dead, move || {
-            let mut guard = other.lock().unwrap();
-            *guard = 1;
-            guard.keep();
-        });
         let other = Arc::clone(&mutex);
         let waiter = thread::spawn(move || {
             ThreadNumber::claim().unwrap().adopt();
@@ -45,14 +34,34 @@ fn mutex_sleeper_vs_abandon() {
                     assert_eq!(error, LockError::Abandoned);
                     other.recover().map(|guard| *guard)
                 }
-                // The other one was faster.
+                // Before it, or after the other one has recovered it.
                 Ok(_) => None,
             }
         });
-        dead.abandon();
+        live_and_die(|| {
+            let mut guard = mutex.lock().unwrap();
+            *guard = 1;
+            guard.keep();
+        });
         let own = mutex.recover().map(|guard| *guard);
         assert!(matches!((own, waiter.join().unwrap()), (Some(1), None) | (None, Some(1))), "one recovers it");
         assert!(mutex.lock().is_ok());
+    });
+}
+
+/// Nobody recovers it: the waiter learns it all the same.
+#[test]
+fn mutex_sleeper_is_woken() {
+    model(|| {
+        let mutex = Arc::new(Mutex::new(0));
+        let other = Arc::clone(&mutex);
+        let waiter = thread::spawn(move || {
+            ThreadNumber::claim().unwrap().adopt();
+            other.lock().is_ok()
+        });
+        live_and_die(|| mutex.lock().unwrap().keep());
+        waiter.join().unwrap();
+        assert_eq!(mutex.lock().err(), Some(LockError::Abandoned));
     });
 }
 
@@ -60,17 +69,15 @@ fn mutex_sleeper_vs_abandon() {
 #[test]
 fn mutex_future_vs_abandon() {
     model(|| {
-        let dead = numbers();
         let mutex = Arc::new(Mutex::new(0));
-        let other = Arc::clone(&mutex);
-        as_the_dead(dead, move || other.lock().unwrap().keep());
         let other = Arc::clone(&mutex);
         let waiter = thread::spawn(move || {
             ThreadNumber::claim().unwrap().adopt();
-            assert_eq!(block_on(other.lock_async()).err(), Some(LockError::Abandoned));
+            block_on(other.lock_async()).is_ok()
         });
-        dead.abandon();
+        live_and_die(|| mutex.lock().unwrap().keep());
         waiter.join().unwrap();
+        assert_eq!(block_on(mutex.lock_async()).err(), Some(LockError::Abandoned));
     });
 }
 
@@ -78,16 +85,13 @@ fn mutex_future_vs_abandon() {
 #[test]
 fn rwlock_writer_vs_abandon() {
     model(|| {
-        let dead = numbers();
         let lock = Arc::new(RwLock::new(0));
-        let other = Arc::clone(&lock);
-        as_the_dead(dead, move || other.write().unwrap().keep());
         let other = Arc::clone(&lock);
         let waiter = thread::spawn(move || {
             ThreadNumber::claim().unwrap().adopt();
-            assert_eq!(other.write().err(), Some(LockError::Abandoned));
+            other.write().is_ok()
         });
-        dead.abandon();
+        live_and_die(|| lock.write().unwrap().keep());
         waiter.join().unwrap();
         assert!(lock.recover().is_some());
         assert!(lock.try_read().is_some());
