@@ -129,7 +129,7 @@ fn lazy_join_promotion() {
             };
             join(|| wait_for(&counter, 1), signal)
         });
-        pool.close();
+        pool.close(false);
         worker.join().unwrap();
     });
 }
@@ -149,7 +149,7 @@ fn lazy_join_promotion_of_two() {
             };
             join(|| join(|| wait_for(&counter, 2), signal), signal)
         });
-        pool.close();
+        pool.close(false);
         worker.join().unwrap();
     });
 }
