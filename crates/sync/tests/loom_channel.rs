@@ -195,6 +195,18 @@ fn close_vs_send_on_full() {
     met.check(&["sent", "closed"]);
 }
 
+/// Waits until a bell has rung, and polls only then: who was not woken waits for ever.
+fn once_woken<F: Future + Unpin>(future: &mut F, bell: &RealArc<Bell>) -> F::Output {
+    let mut seen = 0;
+    loop {
+        weblane_futex::wait(&bell.0, seen, None).expect("may block");
+        seen = bell.0.load(Ordering::SeqCst);
+        if let Poll::Ready(done) = poll(Pin::new(future), bell) {
+            return done;
+        }
+    }
+}
+
 /// A future that is dropped at any step of being woken: the other receiver gets the value.
 #[test]
 fn a_dropped_receiver_passes_its_wake_on() {
@@ -203,20 +215,19 @@ fn a_dropped_receiver_passes_its_wake_on() {
         let log = met.clone();
         model(move || {
             let (sender, receiver) = make();
-            let (stays, log) = (receiver.clone(), log.clone());
-            let mut first = Box::pin(receiver.recv_async());
-            let bell = bell();
-            assert!(poll(first.as_mut(), &bell).is_pending());
-            let stayer = thread::spawn(move || stays.recv());
+            let (mut first, mut stays) = (Box::pin(receiver.recv_async()), receiver.recv_async());
+            let bells = [bell(), bell()];
+            assert!(poll(first.as_mut(), &bells[0]).is_pending());
+            assert!(poll(Pin::new(&mut stays), &bells[1]).is_pending());
             let sends = thread::spawn(move || {
                 sender.try_send(7).unwrap();
                 sender
             });
             // It has been the first in line from the beginning, and goes.
             drop(first);
-            log.note(if bell.0.load(Ordering::Relaxed) == 1 { "woken" } else { "not woken" });
-            assert_eq!(stayer.join().unwrap(), Ok(7));
-            drop(sends.join().unwrap());
+            log.note(if bells[0].0.load(Ordering::Relaxed) == 1 { "woken" } else { "not woken" });
+            assert_eq!(once_woken(&mut stays, &bells[1]), Ok(7));
+            sends.join().unwrap();
         });
         met.check(&["woken", "not woken"]);
     }
@@ -228,16 +239,16 @@ fn a_dropped_sender_passes_its_wake_on() {
     model(|| {
         let (sender, receiver) = ONE();
         sender.try_send(1).unwrap();
-        let stays = sender.clone();
-        let mut first = Box::pin(sender.send_async(2));
-        assert!(poll(first.as_mut(), &bell()).is_pending());
-        let stayer = thread::spawn(move || stays.send(3));
+        let (mut first, mut stays) = (Box::pin(sender.send_async(2)), sender.send_async(3));
+        let bells = [bell(), bell()];
+        assert!(poll(first.as_mut(), &bells[0]).is_pending());
+        assert!(poll(Pin::new(&mut stays), &bells[1]).is_pending());
         let receives = thread::spawn(move || {
             assert_eq!(receiver.try_recv(), Ok(1));
             receiver
         });
         drop(first);
-        assert_eq!(stayer.join().unwrap(), Ok(()));
+        assert_eq!(once_woken(&mut stays, &bells[1]), Ok(()));
         let receiver = receives.join().unwrap();
         assert_eq!(receiver.try_recv(), Ok(3));
     });
@@ -370,16 +381,7 @@ fn race_41_time_out_vs_send() {
             let bell = bell();
             assert!(poll(future.as_mut(), &bell).is_pending());
             sender.try_send(7).unwrap();
-            // Polled only when woken.
-            let mut seen = 0;
-            loop {
-                weblane_futex::wait(&bell.0, seen, None).expect("may block");
-                seen = bell.0.load(Ordering::SeqCst);
-                if let Poll::Ready(value) = poll(future.as_mut(), &bell) {
-                    assert_eq!(value, Ok(7));
-                    break;
-                }
-            }
+            assert_eq!(once_woken(&mut future, &bell), Ok(7));
             timed.join().unwrap();
         });
         met.check(&["received", "timed out"]);
