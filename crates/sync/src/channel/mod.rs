@@ -176,6 +176,7 @@ impl<T> Shared<T> {
 
     /// A value was sent.
     #[inline]
+    #[allow(irrefutable_let_patterns, reason = "on targets without 64-bit atomics there is one kind")]
     fn sent(&self) {
         model_fence();
         if self.receivers.anyone() {
