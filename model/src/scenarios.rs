@@ -357,10 +357,9 @@ fn large() -> Vec<Scenario> {
             .reaches(&[Reach::Slept, Reach::Claimed, Reach::Chained, Reach::LookedAgainClaimed]),
         Scenario::new("long_three_workers_two_producers", 3)
             .asleep()
-            .script(1, &[Op::Until(3)])
-            .script(2, &[Op::Until(3)])
+            .script(1, &[Op::Until(2)])
             .producer(&[Op::Submit(1)])
-            .producer(&[Op::Submit(2), Op::Submit(3)])
+            .producer(&[Op::Submit(2)])
             .reaches(&[Reach::Claimed, Reach::Chained, Reach::HalfPublished]),
         Scenario::new("long_three_workers_a_batch", 3)
             .start(1, Start::Asleep)
@@ -372,7 +371,7 @@ fn large() -> Vec<Scenario> {
         Scenario::new("long_messages_and_tasks", 2)
             .asleep()
             .script(4, &[Op::Submit(2), Op::Until(1)])
-            .script(5, &[Op::Until(2)])
+            .script(5, &[Op::Until(1)])
             .producer(&[Op::Post(0, 4), Op::Submit(1)])
             .producer(&[Op::Post(0, 5)])
             .reaches(&[Reach::LeftForJs, Reach::HandedOff, Reach::CountBelowZero]),
