@@ -348,7 +348,7 @@ fn a_loop_with_one_long_index_gives_the_rest_away() {
 /// Race 16 for branches: a worker dies inside a branch. Its owner panics instead of waiting for ever, after the other side has ended.
 #[test]
 fn race_16_the_owner_of_a_lost_branch_panics() {
-    use crate::host::Seat;
+    use crate::host::{Host, Seat};
     use crate::native::NativeHost;
     use crate::scheduler::Core;
 
