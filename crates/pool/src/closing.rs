@@ -93,6 +93,8 @@ impl<H: Host> Core<H> {
         if self.gone.load(Ordering::SeqCst) & 1 << dead != 0 {
             return;
         }
+        // SAFETY: the dead run nothing, and the mark above keeps a second call out.
+        unsafe { crate::fork::branch::bury(self, dead) };
         self.idle.bury(dead);
         self.held.end(dead);
         self.injector.skip_claimed();

@@ -10,6 +10,8 @@
 //! | SLEEPER | the owner | the owner sleeps on its doorbell, and wants to be rung |
 //! | 8.. | the thief, once, first | the thief's worker number plus one |
 //!
+//! | LOST | whoever buries the thief | the thief is dead, and there is no result; set with DONE |
+//!
 //! All changes are `fetch_or`. The owner returns from its join, and the header with it is gone, once it has seen DONE; so the thief copies what it
 //! needs for ringing before it sets DONE. The doorbell itself is in the owner's window, which lives as long as the pool.
 
@@ -17,11 +19,12 @@ use core::mem::ManuallyDrop;
 use core::sync::atomic::Ordering;
 
 use crate::host::{Host, Payload};
-use crate::primitive::{AtomicU32, UnsafeCell};
+use crate::primitive::{AtomicU32, AtomicUsize, UnsafeCell};
 use crate::scheduler::Core;
 
 const DONE: u32 = 1 << 0;
 const SLEEPER: u32 = 1 << 1;
+const LOST: u32 = 1 << 2;
 const THIEF: u32 = 8;
 
 /// What a branch's word said at some instant.
@@ -31,6 +34,11 @@ pub(crate) struct BranchState(u32);
 impl BranchState {
     pub(crate) const fn done(self) -> bool {
         self.0 & DONE != 0
+    }
+
+    /// Whether it will never have a result.
+    pub(crate) const fn lost(self) -> bool {
+        self.0 & LOST != 0
     }
 
     /// Who runs it, if he has said so yet.
@@ -47,6 +55,8 @@ pub(crate) struct Header {
     state: AtomicU32,
     /// The worker whose join this is.
     owner: u32,
+    /// The branch that its thief was running before, and goes on with afterwards: a list of what the thief has on its stack, for whoever buries it.
+    below: AtomicUsize,
     /// Runs the closure and keeps its result.
     run: unsafe fn(*const Header),
 }
@@ -54,7 +64,7 @@ pub(crate) struct Header {
 impl Header {
     /// The header of a branch that belongs to a join of worker `owner`; `run` is called once, by a thief.
     pub(crate) fn new(owner: usize, run: unsafe fn(*const Header)) -> Header {
-        Header { state: AtomicU32::new(0), owner: owner as u32, run }
+        Header { state: AtomicU32::new(0), owner: owner as u32, below: AtomicUsize::new(0), run }
     }
 
     pub(crate) fn state(&self) -> BranchState {
@@ -79,6 +89,10 @@ pub(crate) unsafe fn run_taken<H: Host>(core: &Core<H>, me: usize, branch: *cons
     H::adopt_memory();
     // SAFETY: a branch that was taken stays where it is until DONE.
     let (header, owner) = unsafe { (&*branch, (*branch).owner as usize) };
+    let window = &core.host().lane(me).window;
+    let below = window.now_running(branch);
+    // Relaxed: read by whoever buries this thread, who knows that it has died.
+    header.below.swap(below.expose_provenance(), Ordering::Relaxed);
     // AcqRel: nothing is handed over; an owner that went to sleep before it knew whom to help must look again.
     if header.state.fetch_or((me as u32 + 1) << THIEF, Ordering::AcqRel) & SLEEPER != 0 {
         core.host().lane(owner).window.ring();
@@ -86,9 +100,32 @@ pub(crate) unsafe fn run_taken<H: Host>(core: &Core<H>, me: usize, branch: *cons
     // SAFETY: taken, so the closure is this thread's; it does not unwind.
     unsafe { (header.run)(branch) };
     H::publish_memory();
+    window.now_running(below);
     // Release: gives the result to the owner, who may be gone with the header right after.
     if header.state.fetch_or(DONE, Ordering::AcqRel) & SLEEPER != 0 {
         core.host().lane(owner).window.ring();
+    }
+}
+
+/// Settles what the dead worker `dead` has on its stack: the branches that it was running are lost, and their owners are told; those that it had exposed are
+/// withdrawn, for nobody wants them, and its stack may be used again.
+///
+/// # Safety
+///
+/// The thread that was worker `dead` of `core` runs nothing any more, and this is called once.
+pub(crate) unsafe fn bury<H: Host>(core: &Core<H>, dead: usize) {
+    let window = &core.host().lane(dead).window;
+    window.withdraw();
+    let mut branch = window.now_running(core::ptr::null());
+    while !branch.is_null() {
+        // SAFETY: it was running and is not done, so it is still there until DONE.
+        let (header, owner) = unsafe { (&*branch, (*branch).owner as usize) };
+        // Relaxed: the death, of which the caller knows, came after.
+        branch = core::ptr::with_exposed_provenance(header.below.load(Ordering::Relaxed));
+        // As in `run_taken`.
+        if header.state.fetch_or(LOST | DONE, Ordering::AcqRel) & SLEEPER != 0 {
+            core.host().lane(owner).window.ring();
+        }
     }
 }
 

@@ -1,49 +1,34 @@
 //! Going into a pool from outside, with borrowed data, and waiting there.
 //!
-//! The closure travels as a task that points into the frame of whoever waits. So the frame must outlive the task, however the task ends: run,
-//! or dropped by a pool that discards what it has. Both set the latch, which is shared by a counted reference, since the one who sets it
-//! notifies after the waiter may have gone.
+//! The closure travels as a job (`job`) that points into the frame of whoever waits. So the frame must outlive the closure, however that ends: run, or
+//! dropped by a pool that discards what it has, or lost with a worker that died. All of these complete the job, and it is the job that is waited for. Other than a handle's
+//! owner the waiter never claims it: it is to run inside the pool.
 
-use alloc::sync::Arc;
+use alloc::boxed::Box;
 use core::mem;
-use core::sync::atomic::Ordering;
 use std::panic::resume_unwind;
-
-use weblane_futex::AtomicU32;
 
 use crate::ThreadPool;
 use crate::handle::JoinError;
 use crate::here::Here;
-use crate::host::{Host, Payload};
+use crate::host::Host;
+use crate::injector::Priority;
+use crate::job::{JobRef, QueuedJob};
 use crate::task::Task;
 
-const WAITING: u32 = 0;
-const ENDED: u32 = 1;
+/// The place for the result, in the frame of whoever waits.
+struct Place<R>(*mut Option<R>);
 
-/// Sets the latch at its end.
-struct SetAtEnd(Arc<AtomicU32>);
+// SAFETY: what is left there is `Send`, and it is used by one thread while the other waits.
+unsafe impl<R: Send> Send for Place<R> {}
 
-impl Drop for SetAtEnd {
-    fn drop(&mut self) {
-        // Release: pairs with the Acquire in `install`: the result.
-        self.0.swap(ENDED, Ordering::Release);
-        weblane_futex::notify_all(&self.0);
-    }
-}
-
-/// A mutable borrow in a task's clothes.
-struct Place<T>(*mut T);
-
-// SAFETY: made in `install` of places that hold what is `Send`, and used by one thread while the other waits.
-unsafe impl<T> Send for Place<T> {}
-
-impl<T> Place<T> {
+impl<R> Place<R> {
     /// # Safety
     ///
     /// The place is there, and nobody else uses it.
-    unsafe fn get(&mut self) -> &mut T {
+    unsafe fn fill(self, value: R) {
         // SAFETY: passed on to the caller.
-        unsafe { &mut *self.0 }
+        unsafe { *self.0 = Some(value) };
     }
 }
 
@@ -55,7 +40,8 @@ impl ThreadPool {
     /// # Errors
     ///
     /// [`JoinError::MayNotBlock`] on the page's main thread, which must not wait: nothing has run; `pool.spawn(..).await` is for there, with data that
-    /// it owns. [`JoinError::Cancelled`] if the pool has dropped the work before it began.
+    /// it owns. [`JoinError::Closed`] after a shutdown, [`JoinError::Cancelled`] if the pool has dropped the work before it began, and
+    /// [`JoinError::Trapped`] if its worker has died of it.
     ///
     /// # Panics
     ///
@@ -80,22 +66,36 @@ impl ThreadPool {
         if !weblane_futex::can_block() {
             return Err(JoinError::MayNotBlock);
         }
-        let latch = Arc::new(AtomicU32::new(WAITING));
-        let (mut work, mut result) = (Some(work), None::<Result<R, Payload>>);
-        core.submit(travelling(Place(&raw mut work), Place(&raw mut result), SetAtEnd(Arc::clone(&latch))));
-        // Acquire: pairs with the Release of `SetAtEnd`.
-        while latch.load(Ordering::Acquire) == WAITING {
+        let mut result = None;
+        let place = Place(&raw mut result);
+        // SAFETY: this function waits until the job has completed, and does not touch the place meanwhile.
+        let travel: Box<dyn FnOnce() + Send + '_> = Box::new(move || unsafe { place.fill(work()) });
+        // SAFETY: what it borrows outlives this frame, or is in it; and this function waits for the closure's end.
+        let travel: Box<dyn FnOnce() + Send + 'static> = unsafe { mem::transmute(travel) };
+        let (queued, waiting) = JobRef::new::<Here, _, ()>(travel);
+        let queued = QueuedJob::new(queued);
+        let task = Task::new(move || queued.run(<Here as Host>::runner()));
+        if let Err(refused) = core.submit_at(Priority::Normal, task) {
+            drop(refused);
+            return Err(JoinError::Closed);
+        }
+        let header = waiting.header();
+        while !header.state().done() {
+            let Some(value) = header.announce_sleeper() else { break };
             if let Some(seat) = Here::seat() {
                 // SAFETY: a seat is only set while its pool's core is alive and running on this thread.
                 unsafe { &*seat.core }.hand_over();
             }
-            let _ = weblane_futex::wait(&latch, WAITING, None);
+            // It may block: that was asked above.
+            let _ = weblane_futex::wait(header.word(), value, None);
         }
         Here::adopt_memory();
-        match result {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(payload)) => resume_unwind(payload),
-            None => Err(JoinError::Cancelled),
+        // SAFETY: nobody else has a handle of this job, it was made for `()`, and it is done.
+        match (unsafe { header.take_output::<()>() }, result) {
+            (Ok(()), Some(value)) => Ok(value),
+            (Err(JoinError::Panicked(payload)), _) => resume_unwind(payload),
+            (Err(error), _) => Err(error),
+            (Ok(()), None) => unreachable!("work that has returned has left its value"),
         }
     }
 
@@ -107,23 +107,4 @@ impl ThreadPool {
         #[cfg(not(target_arch = "wasm32"))]
         false
     }
-}
-
-/// The task that runs `work` and leaves `result`, or is dropped; `end` is its last act in both cases.
-fn travelling<F: FnOnce() -> R, R>(
-    mut work: Place<Option<F>>,
-    mut result: Place<Option<Result<R, Payload>>>,
-    end: SetAtEnd,
-) -> Task {
-    let travel = move || {
-        let _end = end;
-        // SAFETY: `install` waits until `end` is dropped, and does not touch the places meanwhile.
-        let (work, result) = unsafe { (work.get().take(), result.get()) };
-        *result = work.map(Here::catch);
-        Here::publish_memory();
-    };
-    let travel: alloc::boxed::Box<dyn FnOnce() + Send + '_> = alloc::boxed::Box::new(travel);
-    // SAFETY: what it borrows is in the frame of `install`, which waits for the end of the task, whatever that is.
-    let travel: alloc::boxed::Box<dyn FnOnce() + Send + 'static> = unsafe { mem::transmute(travel) };
-    Task::new(travel)
 }

@@ -128,7 +128,17 @@ where
             resume_unwind(payload)
         }
         (Ok(_), Some(Err(payload))) => resume_unwind(payload),
-        (Ok(_), None) => unreachable!("a branch that is done has a result"),
+        (Ok(_), None) => resume_unwind(lost::<H>()),
+    }
+}
+
+/// The panic of a join whose branch was lost. There is no value to return, so where panics abort this worker dies, too, and its task's handle says why.
+#[cold]
+pub(super) fn lost<H: Host>() -> Payload {
+    let panic = || -> core::convert::Infallible { panic!("the worker that ran a part of this join or scope has died") };
+    match H::catch(panic) {
+        Ok(never) => match never {},
+        Err(payload) => payload,
     }
 }
 

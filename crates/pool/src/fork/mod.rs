@@ -46,8 +46,14 @@
 //! 7. *Nothing dangles.* A branch lives in the frame of its join, which is left only after a successful pop or after DONE. `a` cannot unwind out of it: it is caught, and goes on
 //!    when the other side has ended. The thief touches the branch last by setting DONE; the doorbell is in the pool's lane.
 //!
-//! A worker that waits serves no JS message until the branch is done, as in `JoinHandle::join`. If the thief traps (`panic=abort`) the branch is
-//! never done and its owner waits for ever, unless whoever settles the dead worker's words rings it with the branch marked; see `branch`.
+//! A worker that waits serves no JS message until the branch is done, as in `JoinHandle::join`.
+//!
+//! # Death
+//!
+//! A worker that traps inside a branch leaves it without a result. Whoever buries the worker follows the list of branches that it had on its stack (`running` in the window,
+//! `below` in each header), marks them LOST and DONE and rings their owners; and withdraws what the worker had exposed. The owner of a lost branch has no
+//! value to return: it panics when its other side has ended. Where panics abort it dies in turn, and its task's handle says so. A thread that is
+//! *terminated* between its claim of a branch and the mark leaves an owner that waits for ever; a trap cannot strike there.
 //!
 //! # Mutants
 //!

@@ -147,6 +147,10 @@ impl<'scope> Scope<'scope> {
             // SAFETY: as above; it was taken, and it is done.
             unsafe { window.settle() };
             hot::refresh(window);
+            // SAFETY: as above.
+            if unsafe { batch.as_ref() }.header.state().lost() {
+                self.keep(join::lost::<Here>());
+            }
             // SAFETY: it was leaked from a box, and the thief is done with it.
             if let Some(payload) = unsafe { Box::from_raw(batch.as_ptr()) }.panic.into_inner() {
                 self.keep(payload);

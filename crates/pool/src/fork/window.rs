@@ -8,6 +8,7 @@
 //! | `slots` | a pointer for each of the last [`WINDOW`] pushed branches: branch `i` in slot `i % WINDOW` |
 //! | `doorbell` | the futex on which this worker sleeps while it waits for a branch; a count, so that a ring is never missed |
 //! | `hint` | the address of the word of the owner's thread that its joins look at (`hot`); a thief sets that to zero |
+//! | `running` | the branch that this worker has taken and runs, for whoever buries it |
 //! | `helpers` | a mask of workers that sleep until a branch of *this* worker is done, and would rather help |
 //!
 //! Taken ≤ pushed ≤ taken + [`WINDOW`], except that branches which were taken and are not finished stay counted in both until their
@@ -71,6 +72,7 @@ pub(crate) struct Window {
     doorbell: AtomicU32,
     helpers: AtomicU32,
     hint: AtomicUsize,
+    running: AtomicUsize,
     #[cfg(loom)]
     never_used: bool,
 }
@@ -84,6 +86,7 @@ impl Window {
             doorbell: AtomicU32::new(0),
             helpers: AtomicU32::new(0),
             hint: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
         }
     }
 
@@ -95,6 +98,7 @@ impl Window {
             doorbell: AtomicU32::new(0),
             helpers: AtomicU32::new(0),
             hint: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
             never_used: false,
         }
     }
@@ -218,6 +222,24 @@ impl Window {
         // SAFETY: set by the owner to a word of its thread, which is in the join of this branch until the branch is done.
         unsafe { &*hint }.set(false);
         Some(ptr::with_exposed_provenance(branch))
+    }
+
+    /// The worker begins to run this branch, or goes on with it. Returns the one before.
+    pub(crate) fn now_running(&self, branch: *const Header) -> *const Header {
+        // Relaxed: written by the worker; read by whoever buries it, and knows of its death.
+        ptr::with_exposed_provenance(self.running.swap(branch.expose_provenance(), Ordering::Relaxed))
+    }
+
+    /// The worker is dead: what it has exposed cannot be taken any more.
+    pub(crate) fn withdraw(&self) {
+        // Relaxed: nothing is handed over; a thief who comes first runs what nobody waits for.
+        let mut seen = self.own_state();
+        while let Err(now) = self.state.compare_exchange(seen.0, 0, Ordering::Relaxed, Ordering::Relaxed) {
+            seen = WindowState(now);
+        }
+        for slot in &self.slots {
+            slot.swap(0, Ordering::Relaxed);
+        }
     }
 
     // ------------------------------------------------------------------------------------------------------------ waiting

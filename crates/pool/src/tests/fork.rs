@@ -344,3 +344,59 @@ fn a_loop_with_one_long_index_gives_the_rest_away() {
     pool.par_for(0..100, body).expect("installed");
     assert_eq!(ran.into_inner(), 99);
 }
+
+/// Race 16 for branches: a worker dies inside a branch. Its owner panics instead of waiting for ever, after the other side has ended.
+#[test]
+fn race_16_the_owner_of_a_lost_branch_panics() {
+    use crate::host::{Host, Seat};
+    use crate::native::NativeHost;
+    use crate::scheduler::Core;
+
+    let core: &'static Core<NativeHost> = std::boxed::Box::leak(std::boxed::Box::new(Core::new(NativeHost::new(2))));
+    for with_scope in [false, true] {
+        let inside = std::sync::Arc::new(AtomicBool::new(false));
+        let at_thief = std::sync::Arc::clone(&inside);
+        // For ever: to the pool this is a thread that has trapped.
+        let trap = move || {
+            at_thief.store(true, Ordering::SeqCst);
+            while at_thief.load(Ordering::SeqCst) {
+                thread::park();
+            }
+        };
+        let is_inside = move || {
+            while !inside.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            // SAFETY: the thread runs nothing of the pool any more; this is done once for each death.
+            unsafe { crate::fork::branch::bury(core, 1) };
+        };
+        let victim = thread::spawn(move || {
+            let before = NativeHost::set_seat(Some(Seat { core, worker: 0 }));
+            let stay = crate::fork::hot::enter(&core.host().lane(0).window);
+            let caught = catch_unwind(AssertUnwindSafe(|| {
+                if with_scope {
+                    scope(|scope| {
+                        scope.spawn(move |_| trap());
+                        is_inside();
+                    });
+                } else {
+                    join(is_inside, trap);
+                }
+            }));
+            drop(stay);
+            NativeHost::set_seat(before);
+            assert!(core.host().lane(0).window.is_empty());
+            message(&*caught.expect_err("it panicked")).contains("has died")
+        });
+        thread::spawn(move || {
+            loop {
+                if let Some(branch) = core.host().lane(0).window.steal() {
+                    // SAFETY: just taken; this thread is worker 1.
+                    unsafe { crate::fork::branch::run_taken(core, 1, branch) };
+                }
+                thread::yield_now();
+            }
+        });
+        assert!(victim.join().expect("no panic"));
+    }
+}

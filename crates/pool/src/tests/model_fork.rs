@@ -130,6 +130,8 @@ fn lazy_join_promotion() {
             join(|| wait_for(&counter, 1), signal)
         });
         pool.close(false);
+        // The pool ends when every worker has come to its loop.
+        assert_eq!(pool.run(0), crate::scheduler::Leave::Stop);
         worker.join().unwrap();
     });
 }
@@ -150,6 +152,8 @@ fn lazy_join_promotion_of_two() {
             join(|| join(|| wait_for(&counter, 2), signal), signal)
         });
         pool.close(false);
+        // The pool ends when every worker has come to its loop.
+        assert_eq!(pool.run(0), crate::scheduler::Leave::Stop);
         worker.join().unwrap();
     });
 }
