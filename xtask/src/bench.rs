@@ -68,6 +68,26 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     print_table(&lines)
 }
 
+/// A tiny run, which shows that everything runs: every metric has a figure.
+pub(crate) fn smoke(engine: Option<Engine>) -> kit::Result<()> {
+    let lines = match engine {
+        Some(engine) => in_browser(engine, Some("pool-smoke"))?,
+        None => native(Some("pool-smoke"))?,
+    };
+    let rows = lines.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    let wanted =
+        ["submit_ns", "submit_bare_ns", "spawn_ns", "spawn_bare_ns", "scope_spawn_ns", "wake_p50_us", "wake_p99_us"];
+    let js = ["js_task_us", "js_batch_us", "js_busy_p50_us", "js_busy_p99_us", "js_idle_p50_us", "main_submit_p999_us"];
+    let js = js.into_iter().filter(|_| engine.is_some());
+    for metric in wanted.into_iter().chain(js) {
+        let ours = |row: &&Value| row["metric"] == metric && row["peer"] == "weblane";
+        if !rows.iter().filter(ours).any(|row| row["value"].as_f64().is_some_and(|value| value > 0.0)) {
+            return Err(fail(format!("the benchmark has no figure for {metric}")));
+        }
+    }
+    Ok(())
+}
+
 fn native(only: Option<&str>) -> kit::Result<String> {
     say("building and running the benchmark natively");
     let mut run = cargo();

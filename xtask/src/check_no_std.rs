@@ -28,6 +28,7 @@ pub(crate) fn suites(tally: &mut Tally) {
                 ("weblane-ring", "alloc", "core,alloc"),
                 ("weblane-futex", "", "core"),
                 ("weblane-sync", "", "core"),
+                ("weblane-sync", "alloc", "core,alloc"),
             ] {
                 let mut check = cargo();
                 // The library is built from source, so that no target needs to be installed. The variable opens the option on stable compilers.

@@ -3,7 +3,9 @@
 use clap::{ArgMatches, Command};
 
 use crate::kit::{self, browser::Engine, suite::Tally};
-use crate::{check_no_std, demo, readme_app, test_loom, test_model, test_native, test_wasm, tidy};
+use crate::{
+    bench, check_no_std, demo, readme_app, test_loom, test_model, test_native, test_packages, test_wasm, tidy,
+};
 
 pub(crate) fn command() -> Command {
     Command::new("test").visible_alias("ci").about("Sets up what is missing and runs every test; what CI runs")
@@ -14,6 +16,8 @@ pub(crate) fn run(_: &ArgMatches) -> kit::Result<()> {
     tally.step("tidy", tidy::check);
     test_native::suites(&mut tally)?;
     check_no_std::suites(&mut tally);
+    test_packages::suites(&mut tally);
+    tally.step("bench, smoke", || bench::smoke(None));
     test_loom::suites(&mut tally, 2)?;
     test_model::suites(&mut tally, false)?;
     // The second engine runs what was built for the first.
@@ -26,6 +30,7 @@ pub(crate) fn run(_: &ArgMatches) -> kit::Result<()> {
         let out = kit::target().join("demo-headless").join(name);
         tally.step(&format!("{name}, demo, seed 7"), || demo::headless(engine, 7, &out).map(drop));
         tally.step(&format!("{name}, README's app"), || readme_app::check(engine));
+        tally.step(&format!("{name}, bench, smoke"), || bench::smoke(Some(engine)));
     }
     tally.step("demo, another seed is another picture", || {
         let (first, second) = (demo::native_checksum(7)?, demo::native_checksum(8)?);

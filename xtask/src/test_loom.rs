@@ -11,7 +11,7 @@ pub(crate) fn command() -> Command {
         .default_value("2")
         .value_parser(clap::value_parser!(u8));
     Command::new("test-loom")
-        .about("Runs the loom models of ring, futex, sync and pool")
+        .about("Runs the loom models of ring, futex, sync and pool, and the shuttle models of the futex")
         .arg(bound.help("Explores every interleaving with up to N preemptions"))
         .arg(
             Arg::new("long")
@@ -49,5 +49,7 @@ pub(crate) fn suites(tally: &mut Tally, preemptions: u8) -> kit::Result<()> {
     // The rings as they are on wasm, where every load reads the newest value and no fences are emitted; and as they are without 64-bit atomics.
     let sc = model("weblane-ring", "--tests", "--cfg loom --cfg weblane_sc", "loom-sc");
     let narrow = model("weblane-ring", "--tests", "--cfg loom --cfg weblane_narrow", "loom-narrow");
-    tally.suite("loom-sc", [sc, narrow])
+    tally.suite("loom-sc", [sc, narrow])?;
+    // The same cases of the futex by another explorer, which knows no weak memory, and so looks further.
+    tally.suite("shuttle", [model("weblane-futex", "--tests", "--cfg shuttle", "shuttle")])
 }

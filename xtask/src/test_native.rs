@@ -20,6 +20,8 @@ pub(crate) fn suites(tally: &mut Tally) -> kit::Result<()> {
     for package in ["ring", "futex", "sync", "workers", "pool", "demo"] {
         test.args(["--package", &format!("weblane-{package}")]);
     }
+    // Locks know their holders where threads have numbers.
+    test.args(["--features", "weblane-sync/std"]);
     tally.suite("native", [test])?;
     // The rings as they are on targets without 64-bit atomics. In a folder of its own, as everything that changes flags.
     let mut narrow = cargo();

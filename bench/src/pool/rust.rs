@@ -153,6 +153,14 @@ pub(super) fn samples(pools: &Pools, clock: Clock, effort: Effort) -> Vec<Sample
         let captured = shared.clone();
         let inside = || rayon.spawn(move || (0..tasks).for_each(|_| rayon_core::spawn(captured.task())));
         add("spawn_ns", "rayon", per_task(clock, tasks, inside));
+        rest(5);
+        let scoped = || {
+            pool.scope(|scope| (0..tasks).for_each(|_| scope.spawn(|_| count()))).expect("a worker may block");
+        };
+        add("scope_spawn_ns", "weblane", per_task(clock, tasks, scoped));
+        rest(5);
+        let scoped = || rayon.scope(|scope| (0..tasks).for_each(|_| scope.spawn(|_| count())));
+        add("scope_spawn_ns", "rayon", per_task(clock, tasks, scoped));
         if tasks == Effort::FULL.tasks {
             rest(5);
             add("fib30_seq_ms", "floor", time(clock, both_calls));
