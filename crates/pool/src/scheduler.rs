@@ -186,7 +186,7 @@ impl<H: Host> Core<H> {
         self.end_rest(me);
         #[cfg(any(feature = "std", target_arch = "wasm32", test))]
         let _stay = fork::hot::enter(&self.host.lane(me).window);
-        let leave = Worker::new(self, me).work();
+        let leave = unless_it_panics(|| Worker::new(self, me).work());
         H::set_seat(before);
         leave
     }
@@ -230,4 +230,22 @@ impl<H: Host> Core<H> {
         }
         false
     }
+}
+
+/// Runs the pool's own code, in which a panic must not be survived: it would leave words, rings and counts in the middle of a step, and others waiting
+/// for ever (race 19). A panic that leaves `run` ends the process, or on the web the worker. Users' code is caught before it gets here.
+pub(crate) fn unless_it_panics<R>(run: impl FnOnce() -> R) -> R {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            // Dropped by an unwinding panic only; a panic while panicking aborts, with both messages.
+            panic!("weblane-pool: the pool's own code panicked; this is a bug of the pool, and nothing can go on");
+        }
+    }
+
+    let bomb = Bomb;
+    let result = run();
+    core::mem::forget(bomb);
+    result
 }

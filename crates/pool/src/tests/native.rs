@@ -501,3 +501,19 @@ fn race_16_a_worker_that_died_while_stealing_closes_no_ring() {
     assert_eq!(core.run(0), Leave::Stop);
     assert_eq!(count.load(Ordering::Relaxed), 10);
 }
+
+/// Race 19: a panic in the pool's own code ends the process, by a signal and not by the exit of a failed test.
+#[test]
+fn race_19_a_panic_in_the_pools_own_code_ends_the_process() {
+    const CHILD: &str = "WEBLANE_TEST_PANIC_INSIDE";
+    if std::env::var_os(CHILD).is_some() {
+        crate::scheduler::unless_it_panics(|| panic!("on purpose"));
+    }
+    assert_eq!(crate::scheduler::unless_it_panics(|| 5), 5);
+    let mut child = std::process::Command::new(std::env::current_exe().expect("this test"));
+    let name = "race_19_a_panic_in_the_pools_own_code_ends_the_process";
+    let output = child.args([name, "--nocapture"]).env(CHILD, "1").output().expect("a child");
+    let said = std::string::String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.status.code() != Some(101), "{:?}: {said}", output.status);
+    assert!(said.contains("on purpose") && said.contains("a bug of the pool"), "{said}");
+}
