@@ -14,7 +14,7 @@
 //! sequential for good. A recursion whose four outermost pending branches are small and whose inner ones are large is not balanced until somebody takes the
 //! outer ones, at the owner's next join.
 //!
-//! Compared by measurement and reasoning with a private stack, one public slot and promotion on demand, which reaches the same speed: there a
+//! Compared, by reasoning only, with a private stack, one public slot and promotion on demand, which reaches the same speed: there a
 //! pending branch is invisible until the owner's next join. With heartbeats the same, and web workers have no cheap clock.
 //!
 //! # Steps

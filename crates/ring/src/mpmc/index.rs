@@ -40,7 +40,7 @@
 //!
 //! A cursor that must not go back needs a read-modify-write for each call. These may, so natively they are plain stores. On wasm a store costs as
 //! much as a read-modify-write, so only every fourth is left: to step over a settled entry is a load, from the cache, since the caller is about to
-//! use the neighbours. (Natively that was tried, too, with a compare-and-swap every fourth time: 46 ns for a push and a pop alone instead of 36.)
+//! use the neighbours. (Natively that was tried, too, with a compare-and-swap every fourth time, and was slower; on a loaded machine, so by an unknown factor.)
 
 use super::word::{Entry, Position, Word};
 
