@@ -13,6 +13,8 @@ mod lock;
 mod mpmc;
 pub mod pool;
 mod sleep;
+#[cfg(target_arch = "wasm32")]
+pub mod soak;
 mod spsc;
 #[cfg(target_arch = "wasm32")]
 pub mod web;

@@ -13,6 +13,7 @@ mod mutants;
 mod readme_app;
 mod serve;
 mod setup;
+mod soak;
 mod test;
 mod test_i686;
 mod test_loom;
@@ -40,6 +41,7 @@ const TASKS: &[Task] = &[
     (readme_app::command, readme_app::run),
     (mutants::command, mutants::run),
     (bench::command, bench::run),
+    (soak::command, soak::run),
     (check_no_std::command, check_no_std::run),
     (tidy::command, tidy::run),
     (build::command, build::run),

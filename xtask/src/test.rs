@@ -4,7 +4,7 @@ use clap::{ArgMatches, Command};
 
 use crate::kit::{self, browser::Engine, suite::Tally};
 use crate::{
-    bench, check_no_std, demo, readme_app, test_loom, test_model, test_native, test_packages, test_wasm, tidy,
+    bench, check_no_std, demo, readme_app, soak, test_loom, test_model, test_native, test_packages, test_wasm, tidy,
 };
 
 pub(crate) fn command() -> Command {
@@ -30,6 +30,7 @@ pub(crate) fn run(_: &ArgMatches) -> kit::Result<()> {
         let out = kit::target().join("demo-headless").join(name);
         tally.step(&format!("{name}, demo, seed 7"), || demo::headless(engine, 7, &out).map(drop));
         tally.step(&format!("{name}, README's app"), || readme_app::check(engine));
+        tally.step(&format!("{name}, soak, a few seconds"), || soak::soak(engine, 0.1).map(drop));
         tally.step(&format!("{name}, bench, smoke"), || bench::smoke(Some(engine)));
     }
     tally.step("demo, another seed is another picture", || {

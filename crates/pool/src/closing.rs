@@ -38,7 +38,7 @@ impl<H: Host> Core<H> {
     }
 
     /// The workers that have not left for good.
-    fn present(&self) -> u32 {
+    pub(crate) fn present(&self) -> u32 {
         let all = u32::MAX >> (32 - self.host.workers());
         all & !self.gone.load(Ordering::SeqCst)
     }

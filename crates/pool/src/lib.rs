@@ -30,6 +30,8 @@ mod shutdown;
 mod slab;
 mod stats;
 mod task;
+#[cfg(all(feature = "std", not(target_arch = "wasm32"), not(loom), any(debug_assertions, test)))]
+mod watchdog;
 mod worker;
 mod yielding;
 
