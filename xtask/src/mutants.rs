@@ -30,6 +30,7 @@ pub(crate) fn command() -> Command {
                 .help("Only this crate"),
         )
         .arg(only)
+        .arg(Arg::new("named").long("named").num_args(0).help("Only those that are named in mutants.json, none made by rule"))
         .arg(Arg::new("list").long("list").num_args(0).help("Only lists the mutants"))
 }
 
@@ -69,6 +70,9 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     }
     if let Some(only) = arguments.get_one::<String>("only") {
         mutants.retain(|mutant| mutant.name.contains(only.as_str()));
+    }
+    if arguments.get_flag("named") {
+        mutants.retain(|mutant| !mutant.mechanical);
     }
     if arguments.get_flag("list") {
         mutants.iter().for_each(|mutant| println!("{}: {}", mutant.package, mutant.name));
