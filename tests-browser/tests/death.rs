@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use js_sys::{Array, Function};
 use tests_browser::{eval, eventually, get, sleep, soon};
@@ -49,7 +50,7 @@ fn deaths_of(id: ThreadId) -> usize {
 async fn fresh(count: usize) -> Vec<ThreadId> {
     if !STARTED.replace(true) {
         eval(CATCH_WORKERS);
-        FRESH.set(init(Options::new().count(COUNT)).expect("workers"));
+        FRESH.set(init(Options::new().count(COUNT).start_timeout(Duration::from_secs(60))).expect("workers"));
         assert!(on_death(note_death) && on_death(note_death), "twice is once");
     }
     ready().await.expect("all workers start");
