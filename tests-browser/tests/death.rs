@@ -20,7 +20,7 @@ use weblane_workers::{
 wasm_bindgen_test_configure!(run_in_browser);
 
 /// Two or three for each test.
-const COUNT: usize = 16;
+const COUNT: usize = 32;
 
 /// Keeps the page's `Worker` objects where the tests find them: the library gives none out.
 const CATCH_WORKERS: &str = r"
