@@ -13,8 +13,13 @@ use crate::{Clock, Pools};
 /// Tasks that have run. Static, so that a bare closure captures nothing.
 static DONE: AtomicU32 = AtomicU32::new(0);
 
+/// How many tasks the measuring thread waits for.
+static WANTED: AtomicU32 = AtomicU32::new(0);
+
 fn count() {
-    DONE.fetch_add(1, Ordering::Relaxed);
+    if DONE.fetch_add(1, Ordering::Release) + 1 == WANTED.load(Ordering::Relaxed) {
+        weblane_futex::notify_one(&DONE);
+    }
 }
 
 /// What an application's tasks usually share.
@@ -35,15 +40,21 @@ impl Shared {
     }
 }
 
-/// Waits for `tasks` tasks without disturbing those who run them.
+/// Waits for `tasks` tasks, asleep, so that those who run them have the cores for themselves.
 fn wait_for(tasks: u32) {
-    while DONE.load(Ordering::Acquire) < tasks {
-        std::hint::spin_loop();
+    loop {
+        let done = DONE.load(Ordering::Acquire);
+        if done >= tasks {
+            return;
+        }
+        // Only the last one notifies; a time-out for the case that it came before this sleep, and the word has changed since.
+        let _ = weblane_futex::wait(&DONE, done, Some(Duration::from_millis(1)));
     }
 }
 
 /// Nanoseconds for each of `tasks` tasks that `start` gets going, until the last has run.
 fn per_task(clock: Clock, tasks: u32, start: impl FnOnce()) -> f64 {
+    WANTED.store(tasks, Ordering::Relaxed);
     DONE.store(0, Ordering::Release);
     let before = clock();
     start();
