@@ -191,7 +191,8 @@ async fn round(pool: &ThreadPool, counts: &Arc<Counts>, number: u32) -> Outcome<
 }
 
 async fn soak(minutes: f64) -> Outcome<String> {
-    let threads = init(Options::new().count(WORKERS).name("soak")).map_err(text)?;
+    let threads = init(Options::new().count(WORKERS).name("soak").start_timeout(core::time::Duration::from_secs(60)))
+        .map_err(text)?;
     ready().await.map_err(text)?;
     let pool = ThreadPool::new(threads).map_err(text)?;
     let counts = Arc::new(Counts::default());

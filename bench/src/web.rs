@@ -17,7 +17,7 @@ fn clock() -> f64 {
 /// Runs one group, or all, on nine workers in four pools and returns lines of JSON.
 #[wasm_bindgen(js_name = runBench)]
 pub async fn run_bench(engine: String, only: Option<String>) -> Result<String, JsError> {
-    let threads = init(Options::new().count(9).name("bench"))?;
+    let threads = init(Options::new().count(9).name("bench").start_timeout(core::time::Duration::from_secs(60)))?;
     ready().await?;
     let mut rest = threads.into_iter();
     let mut pool = |workers| ThreadPool::new(rest.by_ref().take(workers).collect());
