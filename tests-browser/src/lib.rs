@@ -26,7 +26,10 @@ thread_local! {
 pub async fn workers() -> Vec<ThreadId> {
     let known = IDS.with_borrow(Clone::clone);
     let ids = known.unwrap_or_else(|| {
-        let ids = weblane_workers::init(Options::new().count(WORKERS).name("test")).expect("workers");
+        let ids = weblane_workers::init(
+            Options::new().count(WORKERS).name("test").start_timeout(std::time::Duration::from_secs(60)),
+        )
+        .expect("workers");
         IDS.set(Some(ids.clone()));
         ids
     });
