@@ -53,14 +53,6 @@ impl<T> Slot<T> {
     }
 }
 
-/// Where the values of these places lie, side by side. What is written there needs the same rights as [`Slot::write`], and what is read as [`Slot::read`].
-#[cfg(not(loom))]
-#[inline]
-pub(crate) fn places<T>(slots: &[Slot<T>]) -> *mut T {
-    // A slot is a transparent `UnsafeCell<MaybeUninit<T>>`.
-    slots.as_ptr().cast::<T>().cast_mut()
-}
-
 /// `N` empty places.
 #[cfg(not(loom))]
 macro_rules! empty_slots {

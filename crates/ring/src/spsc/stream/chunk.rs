@@ -5,8 +5,6 @@ use core::fmt;
 use core::mem::MaybeUninit;
 
 use super::{Consumer, Producer};
-#[cfg(not(loom))]
-use crate::slot;
 
 /// There are fewer slots (to write) or values (to read) than were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,30 +78,35 @@ impl<'p, 'a, T> WriteChunk<'p, 'a, T> {
     ///
     /// If the iterator does. What it has given until then is published.
     pub fn fill(self, values: impl IntoIterator<Item = T>) -> usize {
-        let mut values = values.into_iter();
-        let (runs, mut publishing) = self.producer.publishing(self.count);
-        // Slot first and then value: none is taken that has no place. A loop for each run, so that there is no position to wrap in it.
-        'all: for run in runs {
-            for slot in run {
-                let Some(value) = values.next() else { break 'all };
-                // SAFETY: the chunk has this slot, which is free (argument 2 of the module's essay); it is written once.
-                unsafe { slot.write(value) };
-                publishing.written += 1;
+        /// Publishes what was written, also when the iterator panics.
+        struct Written<'p, 'a, T>(&'p mut Producer<'a, T>, u32);
+        impl<T> Drop for Written<'_, '_, T> {
+            fn drop(&mut self) {
+                if self.1 > 0 {
+                    self.0.advance(self.1);
+                }
             }
         }
-        publishing.written as usize
+        let mut written = Written(self.producer, 0);
+        // `take` asks for no value beyond the last slot: none is lost.
+        values.into_iter().take(self.count as usize).for_each(|value| {
+            // SAFETY: the chunk has this slot, and it is written once.
+            unsafe { written.0.write(written.1, value) };
+            written.1 += 1;
+        });
+        written.1 as usize
     }
 
     /// The slots as they lie in memory: the first ones, and those after the ring's end, which may be none.
     #[cfg(not(loom))]
     #[must_use]
     pub fn as_mut_slices(&mut self) -> (&mut [MaybeUninit<T>], &mut [MaybeUninit<T>]) {
-        let [first, second] = self.producer.runs(self.count);
+        let [(first, until_end), (second, rest)] = self.producer.runs(self.count);
         // SAFETY: `runs` gives slots that lie one after the other and do not overlap; they are free and this producer's alone while it is borrowed.
         unsafe {
             (
-                core::slice::from_raw_parts_mut(slot::places(first).cast(), first.len()),
-                core::slice::from_raw_parts_mut(slot::places(second).cast(), second.len()),
+                core::slice::from_raw_parts_mut(first.cast(), until_end),
+                core::slice::from_raw_parts_mut(second.cast(), rest),
             )
         }
     }
@@ -182,28 +185,18 @@ impl<'c, 'a, T> ReadChunk<'c, 'a, T> {
     #[cfg(not(loom))]
     #[must_use]
     pub fn as_slices(&self) -> (&[T], &[T]) {
-        let [first, second] = self.consumer.runs(self.count);
+        let [(first, until_end), (second, rest)] = self.consumer.runs(self.count);
         // SAFETY: `runs` gives slots that lie one after the other; each holds a value, and nobody touches them while the consumer is borrowed.
-        unsafe {
-            (
-                core::slice::from_raw_parts(slot::places(first), first.len()),
-                core::slice::from_raw_parts(slot::places(second), second.len()),
-            )
-        }
+        unsafe { (core::slice::from_raw_parts(first, until_end), core::slice::from_raw_parts(second, rest)) }
     }
 
     /// The values as they lie in memory, to be changed in place.
     #[cfg(not(loom))]
     #[must_use]
     pub fn as_mut_slices(&mut self) -> (&mut [T], &mut [T]) {
-        let [first, second] = self.consumer.runs(self.count);
+        let [(first, until_end), (second, rest)] = self.consumer.runs(self.count);
         // SAFETY: as in `as_slices`; the two do not overlap, and the chunk is borrowed mutably.
-        unsafe {
-            (
-                core::slice::from_raw_parts_mut(slot::places(first), first.len()),
-                core::slice::from_raw_parts_mut(slot::places(second), second.len()),
-            )
-        }
+        unsafe { (core::slice::from_raw_parts_mut(first, until_end), core::slice::from_raw_parts_mut(second, rest)) }
     }
 
     /// Takes the oldest `count` values, and drops them.
@@ -268,17 +261,22 @@ impl<T> Iterator for Taken<'_, '_, T> {
 
     /// What `for_each`, `sum` and others call: as `next`, but the place moves on once and not with every value.
     fn fold<A, F: FnMut(A, T) -> A>(self, first: A, mut add: F) -> A {
+        /// Goes past what was taken, also when `add` panics. Nobody else has it, so it cannot be forgotten.
+        struct Passing<'t, 'c, 'a, T>(&'t mut Taken<'c, 'a, T>, u32);
+        impl<T> Drop for Passing<'_, '_, '_, T> {
+            fn drop(&mut self) {
+                self.0.consumer.pass(self.1);
+            }
+        }
         let mut taken = self;
         let left = core::mem::take(&mut taken.left);
-        let (runs, mut passing) = taken.consumer.passing(left);
+        let mut passing = Passing(&mut taken, 0);
         let mut result = first;
-        for run in runs {
-            for slot in run {
-                passing.read += 1;
-                // SAFETY: the chunk has this value, and it is taken once: it counts as passed from the line above on.
-                let value = unsafe { slot.read() };
-                result = add(result, value);
-            }
+        for offset in 0..left {
+            passing.1 = offset + 1;
+            // SAFETY: the chunk has this value, and it is taken once: it counts as passed from the line above on.
+            let value = unsafe { passing.0.consumer.read(offset) };
+            result = add(result, value);
         }
         result
     }

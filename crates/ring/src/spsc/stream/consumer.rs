@@ -5,13 +5,8 @@ use core::sync::atomic::Ordering;
 
 use super::chunk::{ReadChunk, TooFew};
 use super::link::Link;
-#[cfg(not(loom))]
-use super::link::copy;
 use crate::ends::End;
 use crate::primitive::publish;
-#[cfg(not(loom))]
-use crate::slot;
-use crate::slot::Slot;
 
 /// The end of the one thread that pops. May be moved to another thread.
 ///
@@ -94,14 +89,12 @@ impl<'a, T> Consumer<'a, T> {
         T: Copy,
     {
         self.need(into.len())?;
-        let [first, second] = self.link.runs(self.head, into.len() as u32);
-        let (to, wrapped) = into.split_at_mut(first.len());
-        // SAFETY: as many values are there; `runs` gives their slots; nobody writes them now. `into` has as much room, and is not in the ring: it is
-        // borrowed mutably.
-        unsafe { copy(slot::places(first), to.as_mut_ptr(), first.len()) };
-        if !wrapped.is_empty() {
-            // SAFETY: likewise.
-            unsafe { copy(slot::places(second), wrapped.as_mut_ptr(), second.len()) };
+        let mut to = into.as_mut_ptr();
+        for (from, len) in self.link.runs(self.head, into.len()) {
+            // SAFETY: as many values are there; `runs` gives their slots, `len` one after the other; nobody writes them now. `into` has as
+            // much room, and is not in the ring: it is borrowed mutably.
+            unsafe { to.copy_from_nonoverlapping(from, len) };
+            to = to.wrapping_add(len);
         }
         self.pass(into.len() as u32);
         self.publish_head();
@@ -188,10 +181,20 @@ impl<'a, T> Consumer<'a, T> {
     ///
     /// `known` is not 0.
     pub(super) unsafe fn take(&mut self) -> T {
-        // SAFETY: the value is there (argument 1 of the module's essay), and this is the consumer; it is passed in the next line, before anything else runs.
-        let value = unsafe { self.link.slot(self.head).read() };
+        // SAFETY: the value is there, and is passed in the next line, before anything else can run.
+        let value = unsafe { self.read(0) };
         self.pass(1);
         value
+    }
+
+    /// Moves out the value `offset` slots after the oldest one.
+    ///
+    /// # Safety
+    ///
+    /// `offset` is less than `known`, and the value is passed before it could be read again.
+    pub(super) unsafe fn read(&self, offset: u32) -> T {
+        // SAFETY: the value is there (argument 1 of the module's essay), and this is the consumer.
+        unsafe { self.link.slot(self.head.wrapping_add(offset)).read() }
     }
 
     /// Goes past the oldest `count` values.
@@ -201,33 +204,14 @@ impl<'a, T> Consumer<'a, T> {
 
     /// The oldest `count` slots as they lie in memory.
     #[cfg(not(loom))]
-    pub(super) fn runs(&self, count: u32) -> [&[Slot<T>]; 2] {
-        self.link.runs(self.head, count)
-    }
-
-    /// The oldest `count` slots as they lie in memory, and what goes past those that were read when it is dropped. It publishes nothing.
-    pub(super) fn passing(&mut self, count: u32) -> ([&[Slot<T>]; 2], Passing<'_>) {
-        (self.link.runs(self.head, count), Passing { head: &mut self.head, read: 0 })
+    pub(super) fn runs(&self, count: u32) -> [(*mut T, usize); 2] {
+        self.link.runs(self.head, count as usize)
     }
 
     /// Gives the slots that have been read back to the producer.
     pub(super) fn publish_head(&mut self) {
         // Release: pairs with the Acquire in `Producer::look`; who sees the number knows that the slots have been read.
         publish(&self.link.shared().head.0, self.head);
-    }
-}
-
-/// Goes past what was read, also when what takes the values panics.
-pub(super) struct Passing<'c> {
-    head: &'c mut u32,
-    /// How many there are so far.
-    pub(super) read: u32,
-}
-
-impl Drop for Passing<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        *self.head = self.head.wrapping_add(self.read);
     }
 }
 

@@ -105,18 +105,13 @@ impl<'a, T> Link<'a, T> {
         unsafe { self.slots.add((position & self.mask) as usize).as_ref() }
     }
 
-    /// The slots of `count` positions from `position`, as they lie in memory: up to the end, and from the beginning. `count` is at most the capacity.
-    pub(super) fn runs(&self, position: u32, count: u32) -> [&[Slot<T>]; 2] {
-        debug_assert!(count <= self.capacity);
-        let first = position & self.mask;
-        let until_end = (self.mask - first + 1).min(count);
-        // SAFETY: as in `shared`; `mask` keeps the beginning of the first run within the slots and `until_end` its end; the rest is no more than the number
-        // of slots less `until_end`.
-        unsafe {
-            let run =
-                |from: u32, len: u32| core::slice::from_raw_parts(self.slots.add(from as usize).as_ptr(), len as usize);
-            [run(first, until_end), run(0, count - until_end)]
-        }
+    /// The slots of `count` positions from `position`, as they lie in memory: up to the end, and from the beginning.
+    #[cfg(not(loom))]
+    pub(super) fn runs(&self, position: u32, count: usize) -> [(*mut T, usize); 2] {
+        let first = (position & self.mask) as usize;
+        let until_end = (self.mask as usize + 1 - first).min(count);
+        let slots = self.slots.as_ptr().cast::<T>();
+        [(slots.wrapping_add(first), until_end), (slots, count - until_end)]
     }
 }
 
@@ -134,30 +129,4 @@ impl<T> Link<'static, T> {
             _ring: PhantomData,
         }
     }
-}
-
-/// Copies values of a slice into slots, or out of slots.
-///
-/// On wasm the engines make a call of `memory.copy`, which costs more than it saves for a few hundred bytes. So there short runs of words are moved word by
-/// word; four in a turn, which the compiler does not recognise as a `memory.copy`.
-///
-/// # Safety
-///
-/// As for [`core::ptr::copy_nonoverlapping`].
-#[cfg(not(loom))]
-#[inline]
-pub(super) unsafe fn copy<T: Copy>(from: *const T, to: *mut T, len: usize) {
-    const SHORT: usize = 512;
-    if !cfg!(target_arch = "wasm32") || size_of::<T>() > 8 || len * size_of::<T>() > SHORT {
-        // SAFETY: as the caller says.
-        return unsafe { to.copy_from_nonoverlapping(from, len) };
-    }
-    // SAFETY: every offset is less than `len`, and the caller answers for these.
-    let one = |offset: usize| unsafe { to.add(offset).write(from.add(offset).read()) };
-    let mut done = 0;
-    while len - done >= 4 {
-        (done..done + 4).for_each(one);
-        done += 4;
-    }
-    (done..len).for_each(one);
 }

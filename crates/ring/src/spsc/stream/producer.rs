@@ -4,14 +4,9 @@ use core::fmt;
 use core::sync::atomic::Ordering;
 
 use super::chunk::{TooFew, WriteChunk};
-#[cfg(not(loom))]
-use super::link::copy;
-use super::link::{Link, Shared};
+use super::link::Link;
 use crate::ends::End;
 use crate::primitive::publish;
-#[cfg(not(loom))]
-use crate::slot;
-use crate::slot::Slot;
 
 /// The end of the one thread that pushes. May be moved to another thread.
 ///
@@ -68,8 +63,8 @@ impl<'a, T> Producer<'a, T> {
         if self.room() == 0 && self.look() == 0 {
             return Err(value);
         }
-        // SAFETY: the slot is free (argument 2 of the module's essay), and this is the producer.
-        unsafe { self.link.slot(self.tail).write(value) };
+        // SAFETY: there is room.
+        unsafe { self.write(0, value) };
         self.advance(1);
         Ok(())
     }
@@ -84,8 +79,8 @@ impl<'a, T> Producer<'a, T> {
     ///
     /// If the iterator does. What it has given until then is in the ring.
     pub fn push_iter(&mut self, values: impl IntoIterator<Item = T>) -> usize {
-        let count = self.look() as u32;
-        WriteChunk::new(self, count).fill(values)
+        self.look();
+        self.up_to(usize::MAX).fill(values)
     }
 
     /// Appends copies of all the values. They become visible all at once.
@@ -103,14 +98,12 @@ impl<'a, T> Producer<'a, T> {
         T: Copy,
     {
         self.need(values.len())?;
-        let [first, second] = self.link.runs(self.tail, values.len() as u32);
-        let (from, wrapped) = values.split_at(first.len());
-        // SAFETY: there is room for all values; `runs` gives their slots and no others; nobody else touches them. `values` has as many, and is not in the
-        // ring: a borrow of the ring's values would borrow its consumer or storage.
-        unsafe { copy(from.as_ptr(), slot::places(first), first.len()) };
-        if !wrapped.is_empty() {
-            // SAFETY: likewise.
-            unsafe { copy(wrapped.as_ptr(), slot::places(second), second.len()) };
+        let mut from = values.as_ptr();
+        for (to, len) in self.link.runs(self.tail, values.len()) {
+            // SAFETY: there is room for all values; `runs` gives their slots, `len` one after the other, and no others; nobody else touches
+            // them. `values` has as many, and is not in the ring: a borrow of the ring's values would borrow its consumer or storage.
+            unsafe { to.copy_from_nonoverlapping(from, len) };
+            from = from.wrapping_add(len);
         }
         self.advance(values.len() as u32);
         Ok(())
@@ -140,7 +133,12 @@ impl<'a, T> Producer<'a, T> {
     /// [`TooFew`] if there are not as many, with their number.
     pub fn write_chunk(&mut self, count: usize) -> Result<WriteChunk<'_, 'a, T>, TooFew> {
         self.need(count)?;
-        Ok(WriteChunk::new(self, count as u32))
+        Ok(self.up_to(count))
+    }
+
+    fn up_to(&mut self, most: usize) -> WriteChunk<'_, 'a, T> {
+        let count = self.room().min(most) as u32;
+        WriteChunk::new(self, count)
     }
 
     /// Slots that are certainly free: as many values can be pushed now, and more when the consumer has gone on.
@@ -191,46 +189,27 @@ impl<'a, T> Producer<'a, T> {
         self.room()
     }
 
-    /// The next `count` slots as they lie in memory.
-    #[cfg(not(loom))]
-    pub(super) fn runs(&self, count: u32) -> [&[Slot<T>]; 2] {
-        self.link.runs(self.tail, count)
+    /// Writes a value `offset` slots after the last one.
+    ///
+    /// # Safety
+    ///
+    /// `offset` is less than `room`, and the slot has not been written since the last `advance`, or what it holds need not be dropped.
+    pub(super) unsafe fn write(&mut self, offset: u32, value: T) {
+        // SAFETY: the slot is free (argument 2 of the module's essay), and this is the producer.
+        unsafe { self.link.slot(self.tail.wrapping_add(offset)).write(value) };
     }
 
-    /// The next `count` slots as they lie in memory, and what publishes them, in part or all, when it is dropped.
-    pub(super) fn publishing(&mut self, count: u32) -> ([&[Slot<T>]; 2], Publishing<'_>) {
-        let runs = self.link.runs(self.tail, count);
-        (runs, Publishing { shared: self.link.shared(), tail: &mut self.tail, written: 0 })
+    /// The next `count` slots as they lie in memory.
+    #[cfg(not(loom))]
+    pub(super) fn runs(&self, count: u32) -> [(*mut T, usize); 2] {
+        self.link.runs(self.tail, count as usize)
     }
 
     /// Publishes the next `count` values, which have been written.
     pub(super) fn advance(&mut self, count: u32) {
-        advance(self.link.shared(), &mut self.tail, count);
-    }
-}
-
-/// Publishes the next `count` values, which have been written.
-#[inline]
-fn advance(shared: &Shared, tail: &mut u32, count: u32) {
-    *tail = tail.wrapping_add(count);
-    // Release: pairs with the Acquire in `Consumer::look`; who sees the number sees the values.
-    publish(&shared.tail.0, *tail);
-}
-
-/// Publishes the values that were written, also when what gives them panics.
-pub(super) struct Publishing<'p> {
-    shared: &'p Shared,
-    tail: &'p mut u32,
-    /// How many there are so far.
-    pub(super) written: u32,
-}
-
-impl Drop for Publishing<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.written > 0 {
-            advance(self.shared, self.tail, self.written);
-        }
+        self.tail = self.tail.wrapping_add(count);
+        // Release: pairs with the Acquire in `Consumer::look`; who sees the number sees the values.
+        publish(&self.link.shared().tail.0, self.tail);
     }
 }
 
