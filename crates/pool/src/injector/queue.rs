@@ -203,8 +203,8 @@ impl Queue {
         }
     }
 
-    /// The block of positions `number * BLOCK ..`; puts one there if need be. The caller has claimed one of these positions. `None` if the
-    /// reaper has skipped it, and so long ago that its place in the table is another's.
+    /// The block of positions `number * BLOCK ..`; puts one there if need be. One of these positions has been claimed. `None` if they have been
+    /// consumed (the reaper has skipped the caller's), and so long ago that their place in the table is another's.
     fn block(&self, blocks: &Blocks, number: u64) -> Option<u32> {
         let entry = &self.table[(number % TABLE as u64) as usize];
         // Acquire: pairs with the Release of whoever put the block there.
@@ -363,34 +363,12 @@ impl Queue {
             if self.head() > position {
                 continue;
             }
-            let block = self.block_if_current(blocks, position);
-            if let Some(block) = block {
+            if let Some(block) = self.block(blocks, position / BLOCK as u64) {
                 let cell = &blocks.get(block).cells[(position % BLOCK as u64) as usize];
                 let seen = cell.state();
                 if !seen.ready(position) && self.head() <= position {
                     cell.set(seen, CellState::skipped(position));
                 }
-            }
-        }
-    }
-
-    /// The block of a position that has not been consumed yet, put there if need be.
-    fn block_if_current(&self, blocks: &Blocks, position: u64) -> Option<u32> {
-        let number = position / BLOCK as u64;
-        let entry = &self.table[(number % TABLE as u64) as usize];
-        let seen = Entry(entry.load(Ordering::Acquire));
-        if let Some(block) = seen.block_of(number) {
-            return Some(block);
-        }
-        if self.head() > position {
-            return None;
-        }
-        let fresh = blocks.take();
-        match entry.compare_exchange(seen.0, Entry::new(number, fresh).0, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Some(fresh),
-            Err(now) => {
-                blocks.give_back(fresh);
-                Entry(now).block_of(number)
             }
         }
     }

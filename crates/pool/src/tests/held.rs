@@ -11,10 +11,10 @@ use loom::thread;
 use weblane_futex::AtomicU32;
 use weblane_sync::ThreadWord;
 
+use super::model::{counter, model, wait_for};
 use crate::held::SliceEnd;
 use crate::host::{Host, Lane, Payload, Seat};
 use crate::scheduler::Core;
-use crate::task::Task;
 
 struct RestingHost {
     threads: Vec<(ThreadWord, Lane, AtomicU32)>,
@@ -78,37 +78,6 @@ fn start_held(pool: &Pool, worker: usize) -> thread::JoinHandle<()> {
             }
         }
     })
-}
-
-fn model(check: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(2));
-    builder.max_branches = 20_000;
-    builder.check(check);
-}
-
-/// Sleeps until `count` is `expected`: closing the pool earlier would hide a lost call.
-fn wait_for(count: &AtomicU32, expected: u32) {
-    loop {
-        let now = count.load(Ordering::Acquire);
-        if now == expected {
-            return;
-        }
-        let _ = weblane_futex::wait(count, now, None);
-    }
-}
-
-fn counter() -> (Arc<AtomicU32>, impl Fn() -> Task) {
-    let count = Arc::new(AtomicU32::new(0));
-    let shared = Arc::clone(&count);
-    let task = move || {
-        let count = Arc::clone(&shared);
-        Task::new(move || {
-            count.fetch_add(1, Ordering::Release);
-            weblane_futex::notify_all(&count);
-        })
-    };
-    (count, task)
 }
 
 /// Races 1 and 46 for a worker that rests: a task is pushed while it is about to.

@@ -131,7 +131,7 @@ pub(super) fn wait_for(count: &AtomicU32, expected: u32) {
     }
 }
 
-fn counter() -> (Arc<AtomicU32>, impl Fn() -> Task) {
+pub(super) fn counter() -> (Arc<AtomicU32>, impl Fn() -> Task) {
     let count = Arc::new(AtomicU32::new(0));
     let shared = Arc::clone(&count);
     let task = move || {
