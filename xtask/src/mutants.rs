@@ -45,6 +45,8 @@ struct Mutant {
     replace: String,
     /// Made by rule, not by hand.
     mechanical: bool,
+    /// In what only targets without 64-bit atomics and wasm have: tested with `--cfg weblane_narrow`.
+    narrow: bool,
     /// Why it changes nothing, if it is known.
     equivalent: Option<String>,
 }
@@ -147,6 +149,7 @@ fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
                     at: at + column,
                     find,
                     replace,
+                    narrow: name.ends_with("spsc/flags.rs"),
                     equivalent: None,
                 });
             }
@@ -161,7 +164,8 @@ fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
         };
         let (file, replace) = (PathBuf::from(file), text(entry, "replace"));
         let name = text(entry, "name");
-        found.push(Mutant { package, mechanical: false, name, file, at, find, replace, equivalent: None });
+        let narrow = entry["narrow"] == true || file.ends_with("spsc/flags.rs");
+        found.push(Mutant { package, mechanical: false, narrow, name, file, at, find, replace, equivalent: None });
     }
     for entry in named["equivalent"].as_array().into_iter().flatten() {
         let (name, why) = (text(entry, "name"), text(entry, "why"));
@@ -322,8 +326,13 @@ fn tests(copy: &Path, mutant: &Mutant) -> kit::Result<Verdict> {
     let path = mutant.file.with_extension("").to_string_lossy().into_owned();
     let modules: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "src" | "mod" | "imp")).collect();
     let split = mutant.replace.starts_with(".split_");
-    for (flags, folder) in [("--cfg loom -Awarnings", "loom"), ("-Awarnings", "native")] {
-        if split && folder == "native" {
+    let suites = if mutant.narrow {
+        [("--cfg loom --cfg weblane_narrow -Awarnings", "loom-narrow"), ("--cfg weblane_narrow -Awarnings", "narrow")]
+    } else {
+        [("--cfg loom -Awarnings", "loom"), ("-Awarnings", "native")]
+    };
+    for (native, (flags, folder)) in [false, true].into_iter().zip(suites) {
+        if split && native {
             // Only the models' atomics can be split.
             continue;
         }
