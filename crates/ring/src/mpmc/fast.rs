@@ -126,16 +126,15 @@ impl Cursor {
         }
     }
 
-    /// At an empty ring: whether to look again, a moment later. If values were taken since the last time, more than one.
-    #[inline]
-    fn wait(&self, position: u32, capacity: usize) -> bool {
-        // Not in models: it would only be looked again.
-        if cfg!(loom) || position.wrapping_sub(self.waited_at.load(Ordering::Relaxed)) < 2 {
-            return false;
+    /// Waits for a moment at a ring that is full or empty: for longer where values were taken since the last time, more than one.
+    #[cold]
+    fn wait(&self, position: u32, pops: bool, capacity: usize) {
+        let mut hints = 4;
+        if pops && position.wrapping_sub(self.waited_at.load(Ordering::Relaxed)) > 1 {
+            self.waited_at.store(position, Ordering::Relaxed);
+            hints = 2 * HINTS;
         }
-        self.waited_at.store(position, Ordering::Relaxed);
-        pause((capacity as u32 / 8).min(2 * HINTS));
-        true
+        pause(hints.min(capacity as u32 / 8));
     }
 }
 
@@ -291,6 +290,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     fn claim(&self, cursor: &Cursor, holds: bool, more: impl Fn(u32) -> u32) -> Option<(u32, u32, &Slot<T>)> {
         // Relaxed, here and below: the turn of the slot orders what matters; an old cursor is found out by the compare-and-swap.
         let mut position = cursor.at.load(Ordering::Relaxed);
+        // Not in models: the second look is as the first.
+        let mut looks_again = !cfg!(loom);
         loop {
             let slot = self.slot(position);
             match Self::behind(slot, position, holds) {
@@ -302,9 +303,14 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
                         Err(now) => position = now,
                     }
                 }
-                // The other side has not been here: neither has the cursor gone on (argument 4).
-                ..0 if !holds || !cursor.wait(position, self.slots.slots().len()) => return None,
-                // Others were quicker, or it was waited.
+                // The other side has not been here: neither has the cursor gone on (argument 4). It is looked twice.
+                ..0 if !looks_again => return None,
+                ..0 => {
+                    looks_again = false;
+                    cursor.wait(position, holds, self.slots.slots().len());
+                    position = cursor.at.load(Ordering::Relaxed);
+                }
+                // Others were quicker.
                 _ => position = cursor.at.load(Ordering::Relaxed),
             }
         }
