@@ -21,6 +21,8 @@
 //!   somebody else was quicker, again.
 //! - *Pop*: read `head`, then the turn of its slot. Holds its value: claim it by moving `head` on; read; set the turn to "free for the next
 //!   position". Behind it: **empty**. Beyond it: again.
+//! - *Full and empty* are said at the second look, a moment after the first (`patience.rs`): a call that fails is mostly made again at once, and each look takes the slot's line from
+//!   the other side.
 //! - *Many at once*: count the slots in a row whose turn it is, and claim them all by one step of the cursor.
 //!
 //! # Argument
@@ -326,7 +328,7 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Progress
     ///
-    /// Starts again only when another producer has just claimed a place. A producer that is stopped between its claim and the end of its call hides,
+    /// Starts again only when another producer has just claimed a place, and once at a full ring, after a moment (4 spin hints). A producer that is stopped between its claim and the end of its call hides,
     /// for as long as it is stopped, its own value and all that are pushed after it.
     ///
     /// # Memory ordering
@@ -334,7 +336,7 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     /// What happens before a push happens before the return of the pop that takes the value; and what happens before a pop, before the return of the
     /// push that takes its place.
     ///
-    /// Two loads, one compare-and-swap, one atomic store (on wasm a swap: two read-modify-writes in all).
+    /// Two loads, one compare-and-swap, one atomic store (on wasm a swap: two read-modify-writes in all). At a full ring four loads, at an empty one five and at times a store.
     ///
     /// # Errors
     ///
@@ -351,7 +353,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Progress
     ///
-    /// As [`push`](Queue::push): starts again only when another consumer has just claimed the value. A consumer that is stopped in the middle keeps
+    /// As [`push`](Queue::push): starts again only when another consumer has just claimed the value, and once at an empty ring, after a moment (64 spin hints at most, a microsecond
+    /// or two, when several values were taken since the last time; else 4). A consumer that is stopped in the middle keeps
     /// its place, and all places after it, from producers once they have come around.
     ///
     /// # Memory ordering

@@ -19,9 +19,9 @@ use crate::primitive::publish;
 ///
 /// | operation | atomic loads | stores | read-modify-writes |
 /// |---|---|---|---|
-/// | [`pop`](Consumer::pop) | 1 Acquire when it looks empty (natively 2 at most), else none | 1 Release (on wasm a swap) | – |
-/// | `pop_slice` | 1 when there seems to be too little | 1 for all | – |
-/// | [`peek`](Consumer::peek), [`read_chunk`](Consumer::read_chunk) | 1 when there seems to be too little | – | – |
+/// | [`pop`](Consumer::pop) | 1 Acquire when it looks empty, 2 at most, else none | 1 Release (on wasm a swap) | – |
+/// | `pop_slice` | 1 when there seems to be too little, 2 at most | 1 for all | – |
+/// | [`peek`](Consumer::peek), [`read_chunk`](Consumer::read_chunk) | 1 when there seems to be too little, 2 at most | – | – |
 /// | [`ReadChunk::commit`], the end of a [`Taken`](super::Taken) | – | 1 for all | – |
 /// | [`available`](Consumer::available), [`is_abandoned`](Consumer::is_abandoned) | 1 Acquire | – | – |
 /// | drop | – | 1 Release | 1 Release |
@@ -55,8 +55,8 @@ impl<'a, T> Consumer<'a, T> {
     ///
     /// # Progress
     ///
-    /// Wait-free. One atomic store (on wasm one swap, which is cheaper there); a load more when the ring looks empty, natively two at most, with up to 32 spin hints
-    /// between them, as in [`spsc`](crate::spsc::Consumer::pop).
+    /// Wait-free. One atomic store (on wasm one swap, which is cheaper there); a load more when the ring looks empty, two at most, with up to 32 spin hints
+    /// between them, as natively in [`spsc`](crate::spsc::Consumer::pop).
     pub fn pop(&mut self) -> Option<T> {
         if self.known() == 0 && self.look_patiently(1) == 0 {
             return None;
@@ -81,7 +81,7 @@ impl<'a, T> Consumer<'a, T> {
     ///
     /// # Progress
     ///
-    /// Wait-free. One atomic store for all, at most one load.
+    /// Wait-free. One atomic store for all, at most two loads.
     ///
     /// # Errors
     ///

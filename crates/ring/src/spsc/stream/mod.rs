@@ -21,7 +21,7 @@
 //!
 //! - *Push*: if `tail − head` (as last seen) is the capacity, read `head` again; if it still is, the ring is full. Write the slot, then publish
 //!   `tail + 1`.
-//! - *Pop*: if `head` is `tail` (as last seen), read `tail` again (natively with the patience of `patience.rs`); if it still is, the ring is empty. Read the
+//! - *Pop*: if `head` is `tail` (as last seen), read `tail` again (with the patience of `patience.rs`); if it still is, the ring is empty. Read the
 //!   slot, then publish `head + 1`.
 //! - *Chunks* are the same with more than one slot, and one publication at the end. Their slots are at most two runs that lie side by side (up to the ring's end, and
 //!   from its beginning), and are written and read run by run: no position wraps in the loop. What was written or read is counted on the way and published by a
