@@ -1,16 +1,39 @@
 //! A copy of the crates, where mutants are tried.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::rules;
 use crate::kit::{self, fail, root, target};
 
+/// A folder that nobody else uses, also none of another run of this command.
+pub(super) struct Copy {
+    pub(super) folder: PathBuf,
+    /// Locked as long as this lives.
+    _lock: File,
+}
+
 /// A copy of the crates in a workspace of their own, whose models know split read-modify-writes.
 ///
 /// Only what differs is written, so that what was built there before is not built again.
-pub(super) fn make(hand: usize) -> kit::Result<PathBuf> {
-    let copy = target().join("mutants").join(hand.to_string());
+pub(super) fn make() -> kit::Result<Copy> {
+    for hand in 0.. {
+        let folder = target().join("mutants").join(hand.to_string());
+        fs::create_dir_all(&folder)?;
+        let lock = File::create(folder.join("lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {
+                fill_workspace(&folder)?;
+                return Ok(Copy { folder, _lock: lock });
+            }
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+    Err(fail("no folder is free"))
+}
+
+pub(super) fn fill_workspace(copy: &Path) -> kit::Result<()> {
     fill(&root().join("crates"), &copy.join("crates"))?;
     let manifest = fs::read_to_string(root().join("Cargo.toml"))?;
     let (Some(members), Some(package)) = (manifest.find("members = ["), manifest.find("[workspace.package]")) else {
@@ -22,10 +45,10 @@ pub(super) fn make(hand: usize) -> kit::Result<PathBuf> {
     if !copy.join("Cargo.lock").exists() {
         fs::copy(root().join("Cargo.lock"), copy.join("Cargo.lock"))?;
     }
-    Ok(copy)
+    Ok(())
 }
 
-fn put(file: &Path, contents: &[u8]) -> kit::Result<()> {
+pub(super) fn put(file: &Path, contents: &[u8]) -> kit::Result<()> {
     if fs::read(file).is_ok_and(|old| old == contents) {
         return Ok(());
     }
@@ -44,50 +67,39 @@ fn split(atomics: &Path) -> kit::Result<String> {
     Err(fail(format!("{} has no `store` to put split operations before", atomics.display())))
 }
 
-/// What a read-modify-write is when it is not one, for the operations that these atomics have.
+/// What a read-modify-write is when it is not one, for the operations that these atomics have; and each with the choice (see `schema`).
 fn split_methods(atomics: &str, visibility: &str) -> String {
-    let mut methods = format!(
-        "
-            #[allow(missing_docs, dead_code)]
-            {visibility} fn split_compare_exchange(&self, current: $value, new: $value, _: Ordering, _: Ordering) -> Result<$value, $value> {{
-                let seen = self.load(Ordering::Acquire);
-                if seen != current {{
-                    return Err(seen);
-                }}
-                self.swap(new, Ordering::AcqRel);
-                Ok(seen)
-            }}
-"
-    );
-    methods += &format!(
-        "
-            #[allow(missing_docs, dead_code)]
-            {visibility} fn split_swap(&self, value: $value, _: Ordering) -> $value {{
-                let seen = self.load(Ordering::Acquire);
-                self.swap(value, Ordering::AcqRel);
-                seen
-            }}
-"
-    );
+    const PAIR: &str = "current: $value, new: $value, success: Ordering, failure: Ordering";
+    const ONE: &str = "with: $value, order: Ordering";
+    let compare = "if seen != current { return Err(seen); } self.swap(new, Ordering::AcqRel); Ok(seen)";
+    let mut operations =
+        vec![("compare_exchange", PAIR, "current, new, success, failure", "Result<$value, $value>", compare)];
     for (name, result) in [
-        ("fetch_and", "seen & with"),
-        ("fetch_or", "seen | with"),
-        ("fetch_xor", "seen ^ with"),
-        ("fetch_add", "seen.wrapping_add(with)"),
-        ("fetch_sub", "seen.wrapping_sub(with)"),
+        ("swap", "self.swap(with, Ordering::AcqRel); seen"),
+        ("fetch_and", "self.swap(seen & with, Ordering::AcqRel); seen"),
+        ("fetch_or", "self.swap(seen | with, Ordering::AcqRel); seen"),
+        ("fetch_xor", "self.swap(seen ^ with, Ordering::AcqRel); seen"),
+        ("fetch_add", "self.swap(seen.wrapping_add(with), Ordering::AcqRel); seen"),
+        ("fetch_sub", "self.swap(seen.wrapping_sub(with), Ordering::AcqRel); seen"),
     ] {
-        if atomics.contains(&format!("fn {name}(")) {
-            methods += &format!(
-                "
-            #[allow(missing_docs, dead_code)]
-            {visibility} fn split_{name}(&self, with: $value, _: Ordering) -> $value {{
+        operations.push((name, ONE, "with, order", "$value", result));
+    }
+    operations.retain(|(name, ..)| atomics.contains(&format!("fn {name}(")));
+    let mut methods = String::new();
+    for (name, parameters, arguments, result, work) in operations {
+        methods += &format!(
+            "
+            #[allow(missing_docs, dead_code, unused_variables)]
+            {visibility} fn split_{name}(&self, {parameters}) -> {result} {{
                 let seen = self.load(Ordering::Acquire);
-                self.swap({result}, Ordering::AcqRel);
-                seen
+                {work}
+            }}
+            #[allow(missing_docs, dead_code)]
+            {visibility} fn schema_{name}(&self, split: bool, {parameters}) -> {result} {{
+                if split {{ self.split_{name}({arguments}) }} else {{ self.{name}({arguments}) }}
             }}
 "
-            );
-        }
+        );
     }
     methods
 }

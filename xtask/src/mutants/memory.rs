@@ -5,7 +5,7 @@
 //! test changes. Where the code has changed, the test that noticed the mutant last time is tried first.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -102,11 +102,7 @@ pub(super) struct Memory {
 impl Memory {
     /// What is remembered; with `fresh`, nothing but which tests to try first.
     pub(super) fn open(file: PathBuf, fresh: bool) -> kit::Result<Memory> {
-        let text = if file.exists() { fs::read_to_string(&file)? } else { String::new() };
-        let mut entries = match serde_json::from_str(&text) {
-            Ok(Value::Object(entries)) => entries,
-            _ => Map::new(),
-        };
+        let mut entries = read(&file)?;
         if fresh {
             entries.values_mut().for_each(|entry| entry["of"] = Value::Null);
         }
@@ -119,10 +115,15 @@ impl Memory {
 
     fn set(&self, key: String, entry: Value) -> kit::Result<()> {
         let mut entries = self.entries.lock().map_err(|_| fail("another hand broke off"))?;
-        entries.insert(key, entry);
+        entries.insert(key.clone(), entry.clone());
+        // Another run of this command may have something to remember as well.
+        let lock = File::create(self.file.with_extension("lock"))?;
+        lock.lock()?;
+        let mut all = read(&self.file)?;
+        all.insert(key, entry);
         // Never half a file: this may be stopped at any time.
         let new = self.file.with_extension("new");
-        fs::write(&new, serde_json::to_string_pretty(&*entries)?)?;
+        fs::write(&new, serde_json::to_string_pretty(&all)?)?;
         Ok(fs::rename(new, &self.file)?)
     }
 
@@ -188,6 +189,14 @@ impl Memory {
         let entry = json!({ "of": sources.with_all().to_string(), "binaries": binaries });
         self.set(format!("{} as it is", sources.package), entry)
     }
+}
+
+fn read(file: &Path) -> kit::Result<Map<String, Value>> {
+    let text = if file.exists() { fs::read_to_string(file)? } else { String::new() };
+    Ok(match serde_json::from_str(&text) {
+        Ok(Value::Object(entries)) => entries,
+        _ => Map::new(),
+    })
 }
 
 /// What a verdict came from.

@@ -11,6 +11,7 @@
 mod copy;
 mod memory;
 mod rules;
+mod schema;
 mod trial;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Command};
 
 use crate::kit::{self, fail, target};
+use copy::Copy;
 use memory::{Memory, Sources};
 use trial::{Package, Verdict};
 
@@ -54,9 +56,14 @@ struct Mutant {
     equivalent: Option<String>,
     /// What it is remembered under: its name without the line, and which one of several of that name.
     key: String,
+    /// Which one of its crate it is.
+    number: usize,
 }
 
 const CRATES: [&str; 4] = ["ring", "futex", "sync", "pool"];
+
+/// So many mutants made by rule are built at once.
+const SEVERAL: usize = 3;
 
 /// What a run came to.
 #[derive(Default)]
@@ -127,20 +134,24 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     let jobs = arguments.get_one::<u16>("jobs").map(|jobs| usize::from(*jobs));
     let jobs =
         jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from).min(4)).min(left.len());
-    let copies = (0..jobs).map(copy::make).collect::<kit::Result<Vec<_>>>()?;
+    let copies = (0..jobs).map(|_| copy::make()).collect::<kit::Result<Vec<_>>>()?;
     let mut packages = Vec::new();
     if let Some(copy) = copies.first() {
         for name in CRATES.into_iter().filter(|name| left.iter().any(|mutant| mutant.package == *name)) {
-            packages.push(Package::learn(copy, Sources::of(name)?, &memory)?);
+            let mut package = Package::learn(&copy.folder, Sources::of(name)?, &memory)?;
+            if left.iter().filter(|mutant| mutant.package == name && mutant.mechanical).count() >= SEVERAL {
+                package.prepare(&copy.folder, &mutants)?;
+            }
+            packages.push(package);
         }
     }
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        let work = |copy: &PathBuf| -> kit::Result<()> {
+        let work = |copy: &Copy| -> kit::Result<()> {
             while let Some(mutant) = left.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let package = packages.iter().find(|package| package.sources.package == mutant.package);
                 let package = package.ok_or_else(|| fail("a mutant of no crate"))?;
-                let verdict = trial::attempt(copy, mutant, package, &memory)?;
+                let verdict = trial::attempt(&copy.folder, mutant, package, &memory)?;
                 memory.keep(mutant, &package.sources, &verdict)?;
                 tell(mutant, &verdict, false)?;
             }

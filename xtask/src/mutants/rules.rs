@@ -48,6 +48,7 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
                     replace,
                     equivalent: None,
                     key: String::new(),
+                    number: 0,
                 });
             }
             at += line.len();
@@ -71,6 +72,7 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
             replace,
             equivalent: None,
             key: String::new(),
+            number: 0,
         });
     }
     for entry in named["equivalent"].as_array().into_iter().flatten() {
@@ -85,7 +87,8 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
         }
     }
     let mut counts: HashMap<String, u32> = HashMap::new();
-    for mutant in &mut found {
+    for (number, mutant) in found.iter_mut().enumerate() {
+        mutant.number = number;
         let name = without_line(&mutant.name);
         let count = counts.entry(name.clone()).or_default();
         *count += 1;

@@ -3,6 +3,7 @@
 //! A test that does not end has noticed something too, but says little, and the machine may be busy or halted. So what counts is the time that
 //! the machine gave the process (see [`Clock`]), against many times what its tests usually take; and the other binaries are asked then whether one fails.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,17 +15,18 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::memory::{Memory, Sources};
+use super::schema::{self, Schema};
 use super::{Mutant, rules};
 use crate::kit::process::{cargo, output};
 use crate::kit::{self, fail};
 
 /// One way to build a crate's tests.
-struct Suite {
-    name: &'static str,
+pub(super) struct Suite {
+    pub(super) name: &'static str,
     flags: &'static str,
     features: &'static [&'static str],
     /// Whether its atomics can be split.
-    splits: bool,
+    pub(super) splits: bool,
 }
 
 /// The suites of a crate, those first that notice most.
@@ -90,6 +92,7 @@ pub(super) struct Package {
     pub(super) sources: Sources,
     suites: Vec<Suite>,
     usual: Vec<Usual>,
+    schema: Schema,
 }
 
 impl Package {
@@ -97,14 +100,14 @@ impl Package {
     pub(super) fn learn(copy: &Path, sources: Sources, memory: &Memory) -> kit::Result<Package> {
         let suites = suites(sources.package);
         if let Some(usual) = memory.usual(&sources) {
-            return Ok(Package { sources, suites, usual });
+            return Ok(Package { sources, suites, usual, schema: Schema::default() });
         }
         let mut usual = Vec::new();
         let targets: Vec<String> = sources.tests.keys().cloned().chain(["lib".to_owned()]).collect();
         for suite in &suites {
             let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
             for (target, binary) in build(copy, sources.package, suite, &targets)? {
-                match attend(&binary, None, Duration::from_secs(1800))? {
+                match attend(&binary, None, Duration::from_secs(1800), None)? {
                     Outcome::Passed { tests: 0, .. } => {}
                     Outcome::Passed { took, .. } => {
                         kit::say(format!("{} as it is: {target} ({}) takes {took:.1?}", sources.package, suite.name));
@@ -117,12 +120,26 @@ impl Package {
             }
         }
         memory.keep_usual(&sources, &usual)?;
-        Ok(Package { sources, suites, usual })
+        Ok(Package { sources, suites, usual, schema: Schema::default() })
+    }
+
+    /// Builds all mutants at once, as far as they can be.
+    pub(super) fn prepare(&mut self, copy: &Path, mutants: &[Mutant]) -> kit::Result<()> {
+        let targets: BTreeSet<&str> = self.usual.iter().map(|usual| usual.target.as_str()).collect();
+        let targets: Vec<&str> = targets.into_iter().collect();
+        self.schema = Schema::build(copy, self.sources.package, &self.suites, &targets, mutants)?;
+        Ok(())
     }
 }
 
 /// Tries a mutant.
 pub(super) fn attempt(copy: &Path, mutant: &Mutant, package: &Package, memory: &Memory) -> kit::Result<Verdict> {
+    let is_built = |usual: &Usual| package.schema.binary(mutant, &usual.suite, &usual.target).is_some();
+    let splits = |usual: &Usual| package.suites.iter().any(|suite| suite.name == usual.suite && suite.splits);
+    let split = mutant.replace.starts_with(".split_");
+    if package.usual.iter().filter(|usual| !split || splits(usual)).all(is_built) {
+        return tests(copy, mutant, package, memory);
+    }
     let file = copy.join("crates").join(mutant.package).join(&mutant.file);
     let source = fs::read_to_string(&file)?;
     let end = mutant.at + mutant.find.len();
@@ -159,14 +176,19 @@ fn tests(copy: &Path, mutant: &Mutant, package: &Package, memory: &Memory) -> ki
         if split && !suite.splits {
             continue;
         }
-        let built = match build(copy, mutant.package, suite, &[&usual.target]) {
+        let prepared = package.schema.binary(mutant, &usual.suite, &usual.target);
+        let built = match prepared {
+            Some(binary) => Ok(vec![(usual.target.clone(), binary.to_owned())]),
+            None => build(copy, mutant.package, suite, &[&usual.target]),
+        };
+        let built = match built {
             Ok(built) => built,
             Err(_) if mutant.mechanical => return Ok(Verdict::DoesNotCompile),
             Err(error) => return Err(fail(format!("{} does not compile: {error}", mutant.name))),
         };
         for (target, binary) in built {
             let place = |test: String| Place { suite: usual.suite.clone(), target: target.clone(), test };
-            match attend(&binary, only, usual.limit())? {
+            match attend(&binary, only, usual.limit(), prepared.map(|_| mutant.number))? {
                 Outcome::Passed { .. } => {}
                 Outcome::Failed(test) => return Ok(Verdict::Noticed(place(test))),
                 Outcome::DidNotEnd => hung = hung.or(Some(place(String::new()))),
@@ -178,6 +200,11 @@ fn tests(copy: &Path, mutant: &Mutant, package: &Package, memory: &Memory) -> ki
 
 /// Builds test binaries; returns them by their names.
 fn build(copy: &Path, package: &str, suite: &Suite, targets: &[&str]) -> kit::Result<Vec<(String, PathBuf)>> {
+    Ok(binaries(&output(&mut cargo_test(copy, package, suite, targets))?))
+}
+
+/// The command that builds test binaries.
+pub(super) fn cargo_test(copy: &Path, package: &str, suite: &Suite, targets: &[&str]) -> Program {
     let mut build = cargo();
     build.current_dir(copy).env("RUSTFLAGS", suite.flags);
     build.args(["test", "--quiet", "--release", "--no-run", "--package", &format!("weblane-{package}")]);
@@ -192,7 +219,11 @@ fn build(copy: &Path, package: &str, suite: &Suite, targets: &[&str]) -> kit::Re
         build.args(["--features", &suite.features.join(",")]);
     }
     build.args(["--message-format", "json"]).arg("--target-dir").arg(copy.join("target").join(suite.name));
-    let messages = output(&mut build)?;
+    build
+}
+
+/// What cargo says that it has built.
+pub(super) fn binaries(messages: &str) -> Vec<(String, PathBuf)> {
     let binary = |line: &str| {
         let message = serde_json::from_str::<Value>(line).ok()?;
         let executable = message["executable"].as_str()?;
@@ -200,7 +231,7 @@ fn build(copy: &Path, package: &str, suite: &Suite, targets: &[&str]) -> kit::Re
         let name = if is_test { message["target"]["name"].as_str()? } else { "lib" };
         Some((name.to_owned(), PathBuf::from(executable)))
     };
-    Ok(messages.lines().filter_map(binary).collect())
+    messages.lines().filter_map(binary).collect()
 }
 
 /// How a test binary ended.
@@ -211,9 +242,13 @@ enum Outcome {
 }
 
 /// Runs a test binary, or only one of its tests, and stops it at the first that fails.
-fn attend(binary: &Path, only: Option<&str>, limit: Duration) -> kit::Result<Outcome> {
+fn attend(binary: &Path, only: Option<&str>, limit: Duration, mutant: Option<usize>) -> kit::Result<Outcome> {
     let mut program = Program::new(binary);
     program.env("LOOM_MAX_PREEMPTIONS", "2").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    match mutant {
+        Some(mutant) => program.env(schema::VARIABLE, mutant.to_string()),
+        None => program.env_remove(schema::VARIABLE),
+    };
     if let Some(only) = only {
         program.args([only, "--exact"]);
     }
