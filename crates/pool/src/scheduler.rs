@@ -202,6 +202,13 @@ impl<H: Host> Core<H> {
         worker.work()
     }
 
+    /// What a worker does that dies while it searches.
+    #[cfg(all(test, loom))]
+    pub(crate) fn search_and_die(&self, me: usize) {
+        self.idle.start_search(me);
+        let _ = self.anything_queued();
+    }
+
     /// What a waker does that dies before it has called the worker that it has claimed.
     #[cfg(all(test, not(loom)))]
     pub(crate) fn claim_and_die(&self) {

@@ -8,5 +8,7 @@ mod held;
 mod model;
 #[cfg(loom)]
 mod model_fork;
+#[cfg(loom)]
+mod model_queues;
 #[cfg(all(not(loom), feature = "std", not(target_arch = "wasm32")))]
 mod native;
