@@ -37,6 +37,7 @@ fn suites(package: &str) -> Vec<Suite> {
         "ring" => {
             suites.push(suite("loom-sc", "--cfg loom --cfg weblane_sc -Awarnings", true));
             suites.push(suite("loom-narrow", "--cfg loom --cfg weblane_narrow -Awarnings", true));
+            suites.push(suite("narrow", "--cfg weblane_narrow -Awarnings", false));
         }
         "futex" => suites.push(suite("shuttle", "--cfg shuttle -Awarnings", false)),
         _ => {}
