@@ -92,8 +92,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
         return Ok(());
     }
     let memory = Memory::open(target().join("mutants/results.json"), arguments.get_flag("fresh"))?;
-    let sources = CRATES.into_iter().map(Sources::of).collect::<kit::Result<Vec<_>>>()?;
-    let sources = |mutant: &Mutant| sources.iter().find(|sources| sources.package == mutant.package);
+    let all = CRATES.into_iter().map(Sources::of).collect::<kit::Result<Vec<_>>>()?;
+    let sources = |mutant: &Mutant| all.iter().find(|sources| sources.package == mutant.package);
     let count = Mutex::new(Count::default());
     // Says what became of a mutant, and counts it.
     let tell = |mutant: &Mutant, verdict: &Verdict, remembered: bool| -> kit::Result<()> {
@@ -137,8 +137,9 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     let copies = (0..jobs).map(|_| copy::make()).collect::<kit::Result<Vec<_>>>()?;
     let mut packages = Vec::new();
     if let Some(copy) = copies.first() {
-        for name in CRATES.into_iter().filter(|name| left.iter().any(|mutant| mutant.package == *name)) {
-            let mut package = Package::learn(&copy.folder, Sources::of(name)?, &memory)?;
+        for sources in all.iter().filter(|sources| left.iter().any(|mutant| mutant.package == sources.package)) {
+            let name = sources.package;
+            let mut package = Package::learn(&copy.folder, sources.clone(), &memory)?;
             if left.iter().filter(|mutant| mutant.package == name && mutant.mechanical).count() >= SEVERAL {
                 package.prepare(&copy.folder, &mutants)?;
             }
