@@ -60,13 +60,18 @@ pub(super) fn put(file: &Path, contents: &[u8]) -> kit::Result<()> {
 /// The atomics of models, with operations that are split.
 fn split(atomics: &Path) -> kit::Result<String> {
     let text = fs::read_to_string(atomics)?;
-    let anchors = ["pub(crate)", "pub"].map(|visibility| (visibility, format!("            {visibility} fn store(")));
-    for (visibility, anchor) in anchors {
-        if let Some(at) = text.find(&anchor) {
-            return Ok(format!("{}{}{}", &text[..at], split_methods(&text, visibility), &text[at..]));
+    let anchors = [
+        ("pub(crate)", "$value", "            pub(crate) fn swap("),
+        ("pub", "$value", "            pub fn swap("),
+        ("pub(crate)", "*mut T", "        pub(crate) fn swap("),
+    ];
+    for (visibility, value, anchor) in anchors {
+        if let Some(at) = text.find(&format!("\n{anchor}")) {
+            let methods = split_methods(&text, visibility).replace("$value", value);
+            return Ok(format!("{}{methods}{}", &text[..at], &text[at..]));
         }
     }
-    Err(fail(format!("{} has no `store` to put split operations before", atomics.display())))
+    Err(fail(format!("{} has no `swap` to put split operations before", atomics.display())))
 }
 
 /// What a read-modify-write is when it is not one, for the operations that these atomics have; and each with the choice (see `schema`).
@@ -114,7 +119,7 @@ pub(super) fn pristine(copy: &Path) -> PathBuf {
 /// Makes the crates as they were, but for the atomics of models.
 pub(super) fn restore(copy: &Path) -> kit::Result<()> {
     fill(&pristine(copy), &copy.join("crates"), &|path| {
-        let is_split = path.file_name().is_some_and(|name| name == "model_atomic.rs");
+        let is_split = path.ends_with("model_atomic.rs") || path.ends_with("channel/primitive.rs");
         if is_split { Ok(split(path)?.into_bytes()) } else { Ok(fs::read(path)?) }
     })
 }

@@ -209,7 +209,19 @@ mod tests {
         let (find, replace) = (find.to_owned(), replace.to_owned());
         let at = source.find(&find).expect("it is there");
         let (name, file, key) = (String::new(), PathBuf::new(), String::new());
-        Mutant { package: "ring", name, file, at, find, replace, mechanical: true, equivalent: None, key, number }
+        Mutant {
+            package: "ring",
+            name,
+            file,
+            at,
+            find,
+            replace,
+            mechanical: true,
+            equivalent: None,
+            key,
+            number,
+            unseen: None,
+        }
     }
 
     #[test]
