@@ -33,8 +33,10 @@ pub(super) fn make() -> kit::Result<Copy> {
     Err(fail("no folder is free"))
 }
 
-pub(super) fn fill_workspace(copy: &Path) -> kit::Result<()> {
-    fill(&root().join("crates"), &copy.join("crates"))?;
+fn fill_workspace(copy: &Path) -> kit::Result<()> {
+    // The sources may be edited while this works.
+    fill(&root().join("crates"), &pristine(copy), &|path| Ok(fs::read(path)?))?;
+    restore(copy)?;
     let manifest = fs::read_to_string(root().join("Cargo.toml"))?;
     let (Some(members), Some(package)) = (manifest.find("members = ["), manifest.find("[workspace.package]")) else {
         return Err(fail("the workspace's manifest has no members"));
@@ -58,13 +60,18 @@ pub(super) fn put(file: &Path, contents: &[u8]) -> kit::Result<()> {
 /// The atomics of models, with operations that are split.
 fn split(atomics: &Path) -> kit::Result<String> {
     let text = fs::read_to_string(atomics)?;
-    let anchors = ["pub(crate)", "pub"].map(|visibility| (visibility, format!("            {visibility} fn store(")));
-    for (visibility, anchor) in anchors {
-        if let Some(at) = text.find(&anchor) {
-            return Ok(format!("{}{}{}", &text[..at], split_methods(&text, visibility), &text[at..]));
+    let anchors = [
+        ("pub(crate)", "$value", "            pub(crate) fn swap("),
+        ("pub", "$value", "            pub fn swap("),
+        ("pub(crate)", "*mut T", "        pub(crate) fn swap("),
+    ];
+    for (visibility, value, anchor) in anchors {
+        if let Some(at) = text.find(&format!("\n{anchor}")) {
+            let methods = split_methods(&text, visibility).replace("$value", value);
+            return Ok(format!("{}{methods}{}", &text[..at], &text[at..]));
         }
     }
-    Err(fail(format!("{} has no `store` to put split operations before", atomics.display())))
+    Err(fail(format!("{} has no `swap` to put split operations before", atomics.display())))
 }
 
 /// What a read-modify-write is when it is not one, for the operations that these atomics have; and each with the choice (see `schema`).
@@ -104,8 +111,21 @@ fn split_methods(atomics: &str, visibility: &str) -> String {
     methods
 }
 
-/// Makes a folder the same as another, but for the atomics of models.
-fn fill(from: &Path, to: &Path) -> kit::Result<()> {
+/// The crates as they were when the copy was made.
+pub(super) fn pristine(copy: &Path) -> PathBuf {
+    copy.join("pristine")
+}
+
+/// Makes the crates as they were, but for the atomics of models.
+pub(super) fn restore(copy: &Path) -> kit::Result<()> {
+    fill(&pristine(copy), &copy.join("crates"), &|path| {
+        let is_split = path.ends_with("model_atomic.rs") || path.ends_with("channel/primitive.rs");
+        if is_split { Ok(split(path)?.into_bytes()) } else { Ok(fs::read(path)?) }
+    })
+}
+
+/// Makes a folder the same as another.
+fn fill(from: &Path, to: &Path, contents: &dyn Fn(&Path) -> kit::Result<Vec<u8>>) -> kit::Result<()> {
     fs::create_dir_all(to)?;
     let sources = rules::entries(from)?;
     for old in rules::entries(to)? {
@@ -117,11 +137,9 @@ fn fill(from: &Path, to: &Path) -> kit::Result<()> {
     for path in sources {
         let to = to.join(path.file_name().unwrap_or_default());
         if path.is_dir() {
-            fill(&path, &to)?;
-        } else if path.file_name().is_some_and(|name| name == "model_atomic.rs") {
-            put(&to, split(&path)?.as_bytes())?;
+            fill(&path, &to, contents)?;
         } else {
-            put(&to, &fs::read(&path)?)?;
+            put(&to, &contents(&path)?)?;
         }
     }
     Ok(())

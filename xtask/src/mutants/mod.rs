@@ -54,6 +54,8 @@ struct Mutant {
     mechanical: bool,
     /// Why it changes nothing, if it is known.
     equivalent: Option<String>,
+    /// Why a model may not notice it, although it is not equivalent.
+    unseen: Option<String>,
     /// What it is remembered under: its name without the line, and which one of several of that name.
     key: String,
     /// Which one of its crate it is.
@@ -71,6 +73,8 @@ struct Count {
     survivors: Vec<String>,
     remembered: usize,
     no_code: usize,
+    /// Noticed by nothing, and argued to be out of the models' sight.
+    unseen: usize,
     /// Noticed by nothing but a test that did not end.
     hung: usize,
 }
@@ -92,13 +96,12 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
         return Ok(());
     }
     let memory = Memory::open(target().join("mutants/results.json"), arguments.get_flag("fresh"))?;
-    let sources = CRATES.into_iter().map(Sources::of).collect::<kit::Result<Vec<_>>>()?;
-    let sources = |mutant: &Mutant| sources.iter().find(|sources| sources.package == mutant.package);
+    let all = CRATES.into_iter().map(Sources::of).collect::<kit::Result<Vec<_>>>()?;
+    let sources = |mutant: &Mutant| all.iter().find(|sources| sources.package == mutant.package);
     let count = Mutex::new(Count::default());
     // Says what became of a mutant, and counts it.
     let tell = |mutant: &Mutant, verdict: &Verdict, remembered: bool| -> kit::Result<()> {
         let mut count = count.lock().map_err(|_| fail("another hand broke off"))?;
-        let mut survives = || count.survivors.push(format!("{}: {}", mutant.package, mutant.name));
         let text = match (&mutant.equivalent, verdict) {
             (None, Verdict::Noticed(place)) => format!("noticed by {place}"),
             (None, Verdict::DidNotEnd(place)) => {
@@ -106,7 +109,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
                 format!("noticed only because {place} did not end")
             }
             (Some(_), Verdict::Noticed(place) | Verdict::DidNotEnd(place)) => {
-                survives();
+                count.survivors.push(format!("{}: {}", mutant.package, mutant.name));
                 format!("WRONGLY called equivalent in mutants.json: noticed by {place}")
             }
             (_, Verdict::DoesNotCompile) => {
@@ -115,8 +118,13 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
             }
             (Some(why), Verdict::Survived) => format!("equivalent: {why}"),
             (None, Verdict::Survived) => {
-                survives();
-                "SURVIVED".to_owned()
+                if let Some(why) = &mutant.unseen {
+                    count.unseen += 1;
+                    format!("cannot be seen: {why}")
+                } else {
+                    count.survivors.push(format!("{}: {}", mutant.package, mutant.name));
+                    "SURVIVED".to_owned()
+                }
             }
         };
         count.remembered += usize::from(remembered);
@@ -137,8 +145,9 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     let copies = (0..jobs).map(|_| copy::make()).collect::<kit::Result<Vec<_>>>()?;
     let mut packages = Vec::new();
     if let Some(copy) = copies.first() {
-        for name in CRATES.into_iter().filter(|name| left.iter().any(|mutant| mutant.package == *name)) {
-            let mut package = Package::learn(&copy.folder, Sources::of(name)?, &memory)?;
+        for sources in all.iter().filter(|sources| left.iter().any(|mutant| mutant.package == sources.package)) {
+            let name = sources.package;
+            let mut package = Package::learn(&copy.folder, sources.clone(), &memory)?;
             if left.iter().filter(|mutant| mutant.package == name && mutant.mechanical).count() >= SEVERAL {
                 package.prepare(&copy.folder, &mutants)?;
             }
@@ -162,8 +171,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     })?;
     let count = count.into_inner().unwrap_or_default();
     println!(
-        "{} from memory, {} noticed only by a test that did not end, {} that do not compile",
-        count.remembered, count.hung, count.no_code
+        "{} from memory, {} noticed only by a test that did not end, {} out of sight, {} that do not compile",
+        count.remembered, count.hung, count.unseen, count.no_code
     );
     println!("{} passed, {} failed", mutants.len() - count.survivors.len(), count.survivors.len());
     if count.survivors.is_empty() {

@@ -11,7 +11,8 @@ use crate::kit::{self, fail, root};
 
 /// All mutants of a crate.
 ///
-/// Its `mutants.json` has the `named` ones, those that are known to be `equivalent`, and perhaps `mechanical`: the beginnings of the files that the
+/// Its `mutants.json` has the `named` ones, those that are known to be `equivalent`, by file and text those whose like no model can tell from what they
+/// are made of (`unseen`), and perhaps `mechanical`: the beginnings of the files that the
 /// rules are applied to, where these are not all.
 pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
     let folder = root().join("crates").join(package);
@@ -33,7 +34,8 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
         }
         let mut at = 0;
         for (index, line) in source.split_inclusive('\n').enumerate() {
-            if line.contains("cfg(all(test") {
+            // Tests, and what models have instead of the real thing.
+            if line.contains("cfg(all(test") || line.starts_with("mod model {") {
                 break;
             }
             let code = line.split("//").next().unwrap_or_default();
@@ -49,6 +51,7 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
                     equivalent: None,
                     key: String::new(),
                     number: 0,
+                    unseen: None,
                 });
             }
             at += line.len();
@@ -73,6 +76,7 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
             equivalent: None,
             key: String::new(),
             number: 0,
+            unseen: None,
         });
     }
     for entry in named["equivalent"].as_array().into_iter().flatten() {
@@ -84,6 +88,18 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
         }
         if !any {
             return Err(fail(format!("mutants.json: there is no mutant `{name}`")));
+        }
+    }
+    for entry in named["unseen"].as_array().into_iter().flatten() {
+        let (file, find, why) = (text(entry, "file"), text(entry, "find"), text(entry, "why"));
+        let fits = |mutant: &&mut Mutant| mutant.mechanical && mutant.file.starts_with(&file) && mutant.find == find;
+        let mut any = false;
+        for mutant in found.iter_mut().filter(fits) {
+            mutant.unseen = Some(why.clone());
+            any = true;
+        }
+        if !any {
+            return Err(fail(format!("mutants.json: there is no `{find}` in {file}")));
         }
     }
     let mut counts: HashMap<String, u32> = HashMap::new();

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::trial::{Suite, binaries, cargo_test};
 use super::{Mutant, copy};
-use crate::kit::{self, fail, root};
+use crate::kit::{self, fail};
 
 /// The variable with the mutant's number.
 pub(super) const VARIABLE: &str = "WEBLANE_MUTANT";
@@ -85,7 +85,7 @@ impl Schema {
             let numbers = members.iter().map(|one| one.number).collect();
             schema.suites.push(Built { suite: suite.name, numbers, binaries: kept });
         }
-        copy::fill_workspace(copy)?;
+        copy::restore(copy)?;
         Ok(schema)
     }
 
@@ -139,12 +139,12 @@ fn write(copy: &Path, package: &str, members: &[&Mutant]) -> kit::Result<()> {
     let mut files: BTreeMap<&Path, Vec<&Mutant>> = BTreeMap::new();
     files.insert(Path::new("src/lib.rs"), Vec::new());
     // Also those that have none any more.
-    copy::fill_workspace(copy)?;
+    copy::restore(copy)?;
     for one in members {
         files.entry(&one.file).or_default().push(one);
     }
     for (file, members) in files {
-        let mut text = fs::read_to_string(root().join("crates").join(package).join(file))?;
+        let mut text = fs::read_to_string(copy::pristine(copy).join(package).join(file))?;
         let mut edits = edits(&members, &text);
         edits.sort_by_key(|edit| (edit.at, edit.rank));
         for edit in edits.iter().rev() {
@@ -209,7 +209,19 @@ mod tests {
         let (find, replace) = (find.to_owned(), replace.to_owned());
         let at = source.find(&find).expect("it is there");
         let (name, file, key) = (String::new(), PathBuf::new(), String::new());
-        Mutant { package: "ring", name, file, at, find, replace, mechanical: true, equivalent: None, key, number }
+        Mutant {
+            package: "ring",
+            name,
+            file,
+            at,
+            find,
+            replace,
+            mechanical: true,
+            equivalent: None,
+            key,
+            number,
+            unseen: None,
+        }
     }
 
     #[test]
