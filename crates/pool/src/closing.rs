@@ -8,6 +8,7 @@ use crate::ended::Ended;
 use crate::host::Host;
 use crate::primitive::fence_after_publication;
 use crate::scheduler::Core;
+use crate::trace::{self, Event};
 
 /// Nothing is accepted from outside any more.
 const CLOSED: u32 = 1 << 0;
@@ -66,7 +67,7 @@ impl<H: Host> Core<H> {
             return;
         }
         for worker in 0..self.host.workers() {
-            self.host.word(worker).set_stop();
+            trace::step(|| self.host.word(worker).set_stop(), |_| Event::Stop(worker));
         }
         self.call_all_held();
     }

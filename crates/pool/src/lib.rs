@@ -30,6 +30,7 @@ mod shutdown;
 mod slab;
 mod stats;
 mod task;
+mod trace;
 #[cfg(all(feature = "std", not(target_arch = "wasm32"), not(loom), any(debug_assertions, test)))]
 mod watchdog;
 mod worker;

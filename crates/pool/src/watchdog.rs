@@ -80,7 +80,7 @@ pub(crate) mod thread {
     }
 }
 
-#[cfg(all(test, not(loom), feature = "std"))]
+#[cfg(all(test, not(any(loom, shuttle)), feature = "std"))]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};

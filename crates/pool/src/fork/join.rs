@@ -14,7 +14,7 @@ use crate::primitive::fence_after_publication;
 use crate::scheduler::Core;
 
 /// How often a waiting worker looks before it sleeps. A few microseconds: less than a wake-up costs, and more than a small branch.
-const LOOKS: u32 = if cfg!(loom) {
+const LOOKS: u32 = if cfg!(any(loom, shuttle)) {
     0
 } else if cfg!(target_arch = "wasm32") {
     2000

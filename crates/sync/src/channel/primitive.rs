@@ -2,16 +2,19 @@
 
 #[cfg(not(loom))]
 pub(super) use alloc::sync::Arc;
+#[cfg(not(loom))]
+pub(super) use core::sync::atomic::AtomicPtr;
 #[cfg(all(not(loom), target_has_atomic = "64"))]
 pub(super) use core::sync::atomic::AtomicU64;
-#[cfg(not(loom))]
-pub(super) use core::sync::atomic::{AtomicPtr, AtomicU32};
 #[cfg(loom)]
 pub(super) use loom::sync::Arc;
 #[cfg(loom)]
 pub(super) use model::AtomicPtr;
 #[cfg(loom)]
 pub(super) use weblane_futex::model_atomic::{AtomicU32, AtomicU64};
+// `core`'s, or shuttle's in models of who uses this crate.
+#[cfg(not(loom))]
+pub(super) use weblane_futex::AtomicU32;
 
 /// A cell with loom's interface, so that models see every access.
 #[cfg(not(loom))]
