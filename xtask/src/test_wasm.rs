@@ -52,6 +52,8 @@ const TESTS: &[(&str, Kind)] = &[
     ("sync_dead", Kind::Usual),
     ("channel", Kind::Usual),
     ("pool_end", Kind::Usual),
+    ("watchdog", Kind::Usual),
+    ("page", Kind::Usual),
     ("script_not_found", Kind::Usual),
     ("start_timeout", Kind::Usual),
     ("start_late", Kind::Usual),
