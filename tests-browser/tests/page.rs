@@ -233,7 +233,7 @@ async fn eight_workers_on_few_cores_lose_nothing_of_a_mixed_storm() {
     const TASKS: u64 = 4_000;
     const JS: u64 = 64;
     let pool = pool_of(WORKERS).await;
-    let start = now();
+    let (start, mut rounds) = (now(), Vec::new());
     for round in 0..ROUNDS {
         let (ran, js_ran) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let storms: Vec<_> = (0..WORKERS).map(|_| pool.spawn(|| fib(15))).collect();
@@ -259,14 +259,18 @@ async fn eight_workers_on_few_cores_lose_nothing_of_a_mixed_storm() {
         for storm in storms {
             assert_eq!(soon("a fork-join storm", storm).await.expect("no panic"), 610);
         }
-        eventually("the flood", || read(&ran) == 2 * TASKS && read(&js_ran) == JS).await;
+        eventually("the flood", || read(&ran) >= 2 * TASKS && read(&js_ran) >= JS).await;
+        rounds.push((ran, js_ran));
     }
-    // Once each, and everybody has had a part.
-    let metrics = pool.metrics();
+    // When all is over: once each.
+    sleep(50).await;
+    assert!(rounds.iter().all(|(ran, js_ran)| read(ran) == 2 * TASKS && read(js_ran) == JS));
     let expected = u64::from(ROUNDS) * (2 * TASKS + WORKERS as u64);
     asleep(&pool).await;
-    let run: u64 = pool.metrics().workers.iter().map(|worker| worker.run).sum();
-    assert_eq!(run, expected, "{metrics:?}");
+    let (run, js) = pool.metrics().workers.iter().fold((0, 0), |sum, worker| (sum.0 + worker.run, sum.1 + worker.js));
+    // A branch of a join that was taken by another worker counts as a task there.
+    assert!(run >= expected, "{run} of {expected}");
+    assert_eq!(js, u64::from(ROUNDS) * JS);
     let shares: Vec<_> = pool.metrics().workers.iter().map(|worker| (worker.run, worker.js, worker.stolen)).collect();
     report(&format!("8 workers, {expected} Rust tasks, {:.0} ms; (run, JS, stolen): {shares:?}", now() - start));
 }
