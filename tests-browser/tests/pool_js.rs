@@ -411,8 +411,8 @@ async fn the_latency_of_js_tasks_is_counted_on_their_workers() {
     report(&format!("JS tasks of a worker, latency: {:?}", after.buckets()));
 }
 
-/// With the feature `user-timing`, which these tests have: Rust tasks show by name in the profiler, on the track of the worker that ran them; those without a
-/// name leave nothing. With `task-hook`, the hook is told of both kinds, on their workers.
+/// With the feature `user-timing`, which these tests have: Rust tasks show by name in the profiler, on the track of the worker that ran them; those
+/// without a name leave nothing. With `task-hook`, the hook is told of both kinds, on their workers.
 #[wasm_bindgen_test]
 async fn named_rust_tasks_are_measured_and_the_hook_is_told() {
     static TOLD: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];

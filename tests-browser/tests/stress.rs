@@ -1,5 +1,5 @@
-//! The primitives under stress: four workers and the main thread, on every kind of ring, the futex, the locks, the barriers, the channels, all at once as fast as they
-//! can. The main thread never blocks: it tries, and awaits.
+//! The primitives under stress: four workers and the main thread, on every kind of ring, the futex, the locks, the barriers, the channels, all at
+//! once as fast as they can. The main thread never blocks: it tries, and awaits.
 //!
 //! In CI each test lasts a second; `cargo xtask test-wasm --long` makes it ten, which is more than a minute for the page.
 #![cfg(target_arch = "wasm32")]
@@ -167,8 +167,8 @@ async fn stress_spsc_rings_from_worker_to_worker_to_main() {
     report(&format!("spsc: {next} values through four rings, 4 workers and main"));
 }
 
-/// One test body for both many-to-many rings, which have the same methods: everybody pushes and pops, one by one and several at once; of each producer's values every
-/// consumer sees the later ones later; and all that went in came out.
+/// One test body for both many-to-many rings, which have the same methods: everybody pushes and pops, one by one and several at once; of each
+/// producer's values every consumer sees the later ones later; and all that went in came out.
 macro_rules! stress_mpmc {
     ($name:ident, $ring:ident, $text:literal) => {
         #[wasm_bindgen_test]
@@ -250,8 +250,8 @@ type Fast<T> = mpmc::fast::BoxedRing<T>;
 stress_mpmc!(stress_the_lock_free_mpmc_ring, LockFree, "mpmc");
 stress_mpmc!(stress_the_fast_mpmc_ring, Fast, "mpmc::fast");
 
-/// The ring that is stolen from: its owner pushes, pops from both ends and drains; two workers steal halves into rings of their own, one steals one by one, and so does the
-/// main thread.
+/// The ring that is stolen from: its owner pushes, pops from both ends and drains; two workers steal halves into rings of their own, one steals one
+/// by one, and so does the main thread.
 #[wasm_bindgen_test]
 async fn stress_the_stealing_ring() {
     const N: usize = 256;
@@ -340,8 +340,8 @@ async fn stress_the_stealing_ring() {
     ));
 }
 
-/// The bare futex: a baton goes round from worker to worker to the main thread, each on a word of its own, and a wake-up that is lost stops it. Everybody notifies everybody
-/// else's word in vain now and then.
+/// The bare futex: a baton goes round from worker to worker to the main thread, each on a word of its own, and a wake-up that is lost stops it.
+/// Everybody notifies everybody else's word in vain now and then.
 #[wasm_bindgen_test]
 async fn stress_futex_batons() {
     const STOP: u32 = u32::MAX;
@@ -392,8 +392,8 @@ async fn stress_futex_batons() {
     report(&format!("futex: {round} rounds of five threads, {sleeps} sleeps of workers"));
 }
 
-/// A mutex and a lock for readers and writers around pairs that must be equal, a condition with a queue behind it; by workers that sleep and by the main thread, which
-/// tries and awaits, and gives up half-way now and then.
+/// A mutex and a lock for readers and writers around pairs that must be equal, a condition with a queue behind it; by workers that sleep and by the
+/// main thread, which tries and awaits, and gives up half-way now and then.
 #[wasm_bindgen_test]
 async fn stress_mutex_rwlock_and_condvar() {
     #[derive(Default)]
@@ -517,7 +517,8 @@ fn poll_once(future: impl Future) {
     let _: Poll<_> = future.as_mut().poll(&mut context);
 }
 
-/// Barriers of four workers and the main thread; and between two of them each worker calls the next one's parker, and joins a group that the main thread waits for.
+/// Barriers of four workers and the main thread; and between two of them each worker calls the next one's parker, and joins a group that the main
+/// thread waits for.
 #[wasm_bindgen_test]
 async fn stress_barriers_parkers_and_groups() {
     struct Shared {
@@ -581,8 +582,8 @@ async fn stress_barriers_parkers_and_groups() {
     report(&format!("barriers: {} meetings of five threads, main led {led}", 2 * rounds));
 }
 
-/// Channels of all kinds between four workers and the main thread: two workers send, two receive, the main thread does both, by futures. Then the senders go, and
-/// the receivers find the end.
+/// Channels of all kinds between four workers and the main thread: two workers send, two receive, the main thread does both, by futures. Then the
+/// senders go, and the receivers find the end.
 #[wasm_bindgen_test]
 async fn stress_channels_of_all_kinds() {
     let pool = pool().await;

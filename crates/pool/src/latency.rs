@@ -1,9 +1,9 @@
 //! How long JS tasks wait: from the post of their message to the start of their closure.
 //!
-//! A histogram by powers of two, one for each worker, because what matters of latencies is their tail, and a tail needs every value and not a mean. To
-//! record is to find the highest bit and to add to one counter. The two readings of the clock are what costs (0.3 µs each in Chromium, where a JS
-//! task costs 6), so of a flood only every eighth message is timed, and counts for eight: the sum of the buckets is the number of messages, give or
-//! take seven for each sender.
+//! A histogram by powers of two, one for each worker, because what matters of latencies is their tail, and a tail needs every value and not a mean.
+//! To record is to find the highest bit and to add to one counter. The two readings of the clock are what costs (0.3 µs each in Chromium, where a
+//! JS task costs 6), so of a flood only every eighth message is timed, and counts for eight: the sum of the buckets is the number of messages, give
+//! or take seven for each sender.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -47,8 +47,8 @@ impl LatencyHistogram {
         self.buckets.iter().sum()
     }
 
-    /// A number of microseconds that this part of all took less than, 0 to 1: the end of the bucket that holds the quantile. `None` if nothing was counted. For the last
-    /// bucket, which has no end, `u64::MAX`.
+    /// A number of microseconds that this part of all took less than, 0 to 1: the end of the bucket that holds the quantile. `None` if nothing was
+    /// counted. For the last bucket, which has no end, `u64::MAX`.
     #[must_use]
     pub fn quantile_us(&self, part: f64) -> Option<u64> {
         let count = self.count();

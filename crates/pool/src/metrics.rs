@@ -40,9 +40,9 @@ pub struct WorkerStats {
     pub notified: u64,
     /// JS tasks it ran.
     pub js: u64,
-    /// How long JS tasks waited for it, from the post of their message to the start of the first of them: a batch counts once. Of a flood every eighth message is
-    /// timed and counts for eight. The browser's clocks are coarse (5 to 100 µs), and those of two threads can differ by about as much; what seems to have started
-    /// before it was posted counts as 0. Empty natively.
+    /// How long JS tasks waited for it, from the post of their message to the start of the first of them: a batch counts once. Of a flood every
+    /// eighth message is timed and counts for eight. The browser's clocks are coarse (5 to 100 µs), and those of two threads can differ by about as
+    /// much; what seems to have started before it was posted counts as 0. Empty natively.
     pub js_latency: LatencyHistogram,
     /// Microseconds that it was in the pool's loop and not asleep.
     pub busy_us: u64,

@@ -93,8 +93,8 @@ impl NamedTask<'_> {
 pub enum TaskPhase {
     /// The task begins, on the calling thread.
     Begin,
-    /// It has returned, or its panic has unwound. The hook is called on the same thread, and named tasks on one thread end in the opposite order of their
-    /// beginnings. `after` is the time between, by the pool's clock; on the web in steps of 5 to 100 µs.
+    /// It has returned, or its panic has unwound. The hook is called on the same thread, and named tasks on one thread end in the opposite order of
+    /// their beginnings. `after` is the time between, by the pool's clock; on the web in steps of 5 to 100 µs.
     End {
         /// How long it took.
         after: Duration,
@@ -103,7 +103,8 @@ pub enum TaskPhase {
 
 /// Has `hook` called at the begin and at the end of every named task of every pool, Rust and JS, on the thread that runs it. `None`: nobody any more.
 ///
-/// A bridge to `tracing`, `puffin` or one's own log. The hook must be quick, and must not panic: where panics unwind, a panic of the hook is the task's.
+/// A bridge to `tracing`, `puffin` or one's own log. The hook must be quick, and must not panic: where panics unwind, a panic of the hook is the
+/// task's.
 ///
 /// # Examples
 ///

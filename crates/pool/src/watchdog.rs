@@ -1,12 +1,13 @@
-//! A watchdog for debug builds, and for others with the feature `watchdog`: a pool that has tasks queued, and whose workers all sleep, for a second, has
-//! lost a wake-up.
+//! A watchdog for debug builds, and for others with the feature `watchdog`: a pool that has tasks queued, and whose workers all sleep, for a
+//! second, has lost a wake-up.
 //!
-//! That must never happen; if it does, the state of every word is what one needs to find out why. So it is printed, and counted, and everybody is called,
-//! which gets the pool going again. Natively a thread looks twice a second; on the web a timer of the page's main thread does, because workers that sleep have
-//! no timers. It ends with its pool. While the main thread is blocked nobody looks, and nobody is accused for it: what counts is the number of looks, not the time between.
+//! That must never happen; if it does, the state of every word is what one needs to find out why. So it is printed, and counted, and everybody is
+//! called, which gets the pool going again. Natively a thread looks twice a second; on the web a timer of the page's main thread does, because
+//! workers that sleep have no timers. It ends with its pool. While the main thread is blocked nobody looks, and nobody is accused for it: what
+//! counts is the number of looks, not the time between.
 //!
-//! *Asleep* is who has announced it (`idle`), who rests in its event loop (`held`), and who was claimed and called, and is parked all the same: a notification that was lost is a lost
-//! wake-up too. A worker that runs JS, or is on its way in or out, is awake.
+//! *Asleep* is who has announced it (`idle`), who rests in its event loop (`held`), and who was claimed and called, and is parked all the same: a
+//! notification that was lost is a lost wake-up too. A worker that runs JS, or is on its way in or out, is awake.
 
 use alloc::format;
 use alloc::string::String;
@@ -123,7 +124,8 @@ pub(crate) mod thread {
     use crate::host::Host;
     use crate::scheduler::Core;
 
-    /// Looks after a pool until it is gone or has ended. In tests a pool that gets stuck, and is not `expected` to, ends the process: no suite is green with it.
+    /// Looks after a pool until it is gone or has ended. In tests a pool that gets stuck, and is not `expected` to, ends the process: no suite is
+    /// green with it.
     pub(crate) fn watch<H: Host>(core: Weak<Core<H>>, expected: bool) {
         let look = move || {
             let mut watchdog = Watchdog::default();

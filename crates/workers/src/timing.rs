@@ -18,8 +18,8 @@ pub fn now() -> f64 {
 
 /// Milliseconds by a clock that all threads of the page share, in the same steps: for times that begin on one thread and end on another.
 ///
-/// Each thread's [`now`] begins with the thread; this adds when that was (`performance.timeOrigin`). Two threads can differ by a step, and by more when the machine's clock was
-/// set between their starts, so a difference can be less than nothing.
+/// Each thread's [`now`] begins with the thread; this adds when that was (`performance.timeOrigin`). Two threads can differ by a step, and by more
+/// when the machine's clock was set between their starts, so a difference can be less than nothing.
 ///
 /// ```no_run
 /// use weblane_workers::{Message, ThreadId, send, timing};
@@ -34,7 +34,8 @@ pub fn clock() -> f64 {
     crate::glue::weblane_clock()
 }
 
-/// Calls `run` on the calling thread after so many milliseconds, from its event loop. For the timers of Weblane's own crates; a worker whose loop sleeps has none.
+/// Calls `run` on the calling thread after so many milliseconds, from its event loop. For the timers of Weblane's own crates; a worker whose loop
+/// sleeps has none.
 #[doc(hidden)]
 pub fn after(milliseconds: u32, run: impl FnOnce() + 'static) {
     let fire = wasm_bindgen::closure::Closure::once_into_js(run);
