@@ -72,7 +72,8 @@ impl<H: Host> Core<H> {
         if (before | 1 << me).count_ones() as usize == self.host.workers() {
             self.ended.set();
         } else if self.is_closed() {
-            // It may have been the only one that did not sleep.
+            // It may have been the only one that did not sleep. The fence orders its bit before the look; partner: the one after `announce_sleep`.
+            fence_after_publication();
             self.end_if_quiet();
         }
     }
