@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{ArgMatches, Command};
 
 use crate::kit::{self, fail, root};
+use crate::races;
 
 pub(crate) fn command() -> Command {
     Command::new("tidy").about(
-        "Checks what compilers do not: no JS in the pool, docs and SAFETY comments everywhere, who may depend on whom",
+        "Checks what compilers do not: no JS in the pool, docs and SAFETY comments everywhere, who may depend on whom, the table of races",
     )
 }
 
@@ -32,6 +33,7 @@ pub(crate) fn check() -> kit::Result<()> {
         found.extend(complaints(&name, &text).into_iter().map(|(line, text)| format!("{name}:{line}: {text}")));
     }
     found.extend(manifests()?);
+    found.extend(races::complaints(&files)?);
     if found.is_empty() { Ok(()) } else { Err(fail(format!("{} untidy places:\n{}", found.len(), found.join("\n")))) }
 }
 
