@@ -40,6 +40,13 @@
 //! 6. A producer that is stopped after its claim hides what comes behind it, and a sleeper's second look finds the queue empty. That is no
 //!    lost wake-up: it wakes somebody after its own publication (races 15, 32).
 //!
+//! # Lines
+//!
+//! What a push costs is lines that travel: the cell's, which must, and the tail's, if others look at it. A consumer that has caught up with its producers
+//! finds a task or two at each look, and looks all the time; so it goes by the cells alone. Only when it has found many tasks, or the end of a block, does it
+//! ask the tail for the number of them, by which it takes its share. (With a look at the tail in each `is_empty` and `pop` a push to a nearly empty
+//! queue took 290 ns natively instead of 160.)
+//!
 //! # Source
 //!
 //! The claim by `fetch_add` and the blocks are of the family of LCRQ (Morrison and Afek, 2013) and crossbeam's `SegQueue`; a table in
@@ -63,6 +70,9 @@ const MARGIN: u64 = if cfg!(any(loom, shuttle)) { 4 } else { 1 << 16 };
 
 /// The most tasks in the table's blocks.
 const ROOM: u64 = (TABLE * BLOCK) as u64 - MARGIN;
+
+/// A consumer that finds fewer tasks does not ask the tail how many there are: see "Lines" in the module's essay.
+const A_FEW: usize = if cfg!(loom) { 2 } else { 32 };
 
 /// The tail as it was at some instant.
 #[derive(Clone, Copy)]
@@ -275,8 +285,7 @@ impl Queue {
                     self.overflow.pending()
                 };
             }
-            let queued = self.tail().position().saturating_sub(head) as usize;
-            let count = ready.min(queued / workers + 1);
+            let count = ready.min(self.queued(head, ready) / workers + 1);
             // Relaxed: the cells' states have ordered the tasks before this already.
             match self.head.0.compare_exchange(head, head + count as u64, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => {
@@ -286,6 +295,16 @@ impl Queue {
                 Err(now) => head = now,
             }
         }
+    }
+
+    /// The tasks from `head` on, of which `ready` were found ready; roughly.
+    fn queued(&self, head: u64, ready: usize) -> usize {
+        let to_the_end = (head as usize + ready).is_multiple_of(BLOCK);
+        if ready < A_FEW && !to_the_end {
+            // These are all, or nearly, and a share that is too small is followed by another.
+            return ready;
+        }
+        self.tail().position().saturating_sub(head) as usize
     }
 
     /// Reads `count` cells that this thread has just claimed.
@@ -318,12 +337,8 @@ impl Queue {
 
     /// Whether there was nothing to take a moment ago. What has been claimed and not published yet is not there yet.
     pub(super) fn is_empty(&self, blocks: &Blocks) -> bool {
-        // The tail first: whatever is claimed after this look is published after it too, and its producer wakes somebody.
-        let tail = self.tail();
+        // Not by the tail: see "Lines".
         let mut head = self.head();
-        if tail.position() <= head {
-            return self.overflow.is_empty();
-        }
         loop {
             if self.ready(blocks, head, 1).1 != 0 {
                 return false;
