@@ -430,17 +430,20 @@ fn spin_until(flag: &AtomicU32, value: u32) {
 #[wasm_bindgen_test]
 async fn race_1_a_task_at_the_parking_edge_is_never_lost() {
     let pool = pool_of(1).await;
-    let ran = Arc::new(AtomicU32::new(0));
+    let (ran, go) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let before = pool.stats()[0];
     for round in 1..=6_000_u32 {
-        // The task says so and goes on for a while; the next one comes before its end, or after.
-        let (inner, rest) = (Arc::clone(&ran), round * 37 % 3_000);
+        // Both run at the moment of `go`. From there the worker has a while to the end of its task, and the main thread one to the next submit:
+        // longer or shorter.
+        let (inner, start, rest) = (Arc::clone(&ran), Arc::clone(&go), round * 137 % 1_500);
         pool.spawn_detached(move || {
             inner.store(round, Ordering::Release);
+            spin_until(&start, round);
             spin(rest);
         });
         spin_until(&ran, round);
-        spin(round * 101 % 4_500);
+        go.store(round, Ordering::Release);
+        spin(round * 101 % 3_000);
     }
     asleep(&pool).await;
     let after = pool.stats()[0];
