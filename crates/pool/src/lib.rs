@@ -33,6 +33,7 @@ mod shutdown;
 mod slab;
 mod stats;
 mod task;
+mod trace;
 #[cfg(all(any(feature = "std", target_arch = "wasm32"), not(loom)))]
 #[cfg_attr(not(any(debug_assertions, feature = "watchdog", test)), allow(dead_code, reason = "nobody watches"))]
 mod watchdog;

@@ -145,7 +145,7 @@ pub(crate) mod thread {
     }
 }
 
-#[cfg(all(test, not(loom), feature = "std"))]
+#[cfg(all(test, not(any(loom, shuttle)), feature = "std"))]
 mod tests {
     use std::sync::Arc;
 

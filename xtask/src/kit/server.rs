@@ -1,54 +1,122 @@
 //! A file server for one folder, with the headers that make a page cross-origin isolated.
 
 use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-
-use tiny_http::{Header, Method, Response, Server};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use super::{Result, fail};
 
+/// Longest head of a request.
+const LONGEST: usize = 64 << 10;
+
 /// A server that runs until this value is dropped.
 pub(crate) struct Serving {
-    server: Arc<Server>,
+    stop: Arc<AtomicBool>,
+    address: SocketAddr,
     pub(crate) url: String,
 }
 
 /// Serves `folder` on this machine only; port 0 takes any.
+///
+/// Each connection has a thread of its own, and is closed after one answer. Browsers open connections before they need them: where connections share
+/// threads, one that says nothing keeps another's request waiting for as long as it likes.
 pub(crate) fn serve(folder: &Path, port: u16) -> Result<Serving> {
-    let server = Server::http(("127.0.0.1", port))
-        .map_err(|error| fail(format!("cannot serve on port {port}: {error}; give another --port")))?;
-    let server = Arc::new(server);
-    let port = server.server_addr().to_ip().map_or(port, |address| address.port());
-    for _ in 0..4 {
-        let (server, folder) = (Arc::clone(&server), folder.to_owned());
-        std::thread::spawn(move || {
-            while let Ok(request) = server.recv() {
-                let answer = answer(&folder, request.method(), request.url());
-                // A browser that has gone away is no error of ours.
-                let _ = request.respond(answer);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    let listener =
+        listener.map_err(|error| fail(format!("cannot serve on port {port}: {error}; give another --port")))?;
+    let address = listener.local_addr()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (folder, stopped) = (Arc::<Path>::from(folder), Arc::clone(&stop));
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // Relaxed: only the flag itself is read, and the connection that wakes us up comes after it.
+            if stopped.load(Ordering::Relaxed) {
+                break;
             }
-        });
-    }
-    Ok(Serving { server, url: format!("http://localhost:{port}/") })
+            let folder = Arc::clone(&folder);
+            // A browser that has gone away is no error of ours.
+            thread::spawn(move || stream.and_then(|stream| converse(&folder, stream)));
+        }
+    });
+    Ok(Serving { stop, address, url: format!("http://localhost:{}/", address.port()) })
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        (0..4).for_each(|_| self.server.unblock());
+        self.stop.store(true, Ordering::Relaxed);
+        // Gets the listener's thread out of its wait. If it cannot be reached, it ends with the process.
+        drop(TcpStream::connect(self.address));
     }
 }
 
-fn answer(folder: &Path, method: &Method, url: &str) -> Response<std::io::Cursor<Vec<u8>>> {
-    let refuse =
-        |status: u16, text: &str| with_headers(Response::from_data(text).with_status_code(status), "text/plain");
-    if !matches!(method, Method::Get | Method::Head) {
-        return refuse(405, "only GET and HEAD\n");
+/// Reads one request, answers it, and closes the connection.
+fn converse(folder: &Path, mut stream: TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(300)))?;
+    stream.set_nodelay(true)?;
+    let (mut head, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut request = httparse::Request::new(&mut headers);
+        let (answer, body) = match request.parse(&head) {
+            Ok(httparse::Status::Complete(_)) => {
+                let (method, url) = (request.method.unwrap_or_default(), request.path.unwrap_or_default());
+                (answer(folder, method, url), method != "HEAD")
+            }
+            Ok(httparse::Status::Partial) if head.len() < LONGEST => match stream.read(&mut piece)? {
+                0 => return Ok(()),
+                length => {
+                    head.extend_from_slice(&piece[..length]);
+                    continue;
+                }
+            },
+            _ => (Answer::refusal("400 Bad Request"), true),
+        };
+        return answer.write(&mut stream, body);
     }
-    let Some(file) = file_of(folder, url) else { return refuse(403, "not in this folder\n") };
+}
+
+struct Answer {
+    status: &'static str,
+    mime: &'static str,
+    data: Vec<u8>,
+}
+
+impl Answer {
+    fn refusal(status: &'static str) -> Answer {
+        Answer { status, mime: "text/plain; charset=utf-8", data: format!("{status}\n").into_bytes() }
+    }
+
+    fn write(&self, stream: &mut TcpStream, body: bool) -> io::Result<()> {
+        // The two `Cross-Origin` headers with `Opener` and `Embedder` give a page shared memory; workers need the second on their own script too.
+        let head = format!(
+            "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCross-Origin-Opener-Policy: same-origin\r\n\
+             Cross-Origin-Embedder-Policy: require-corp\r\nCross-Origin-Resource-Policy: same-origin\r\n\
+             Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+            self.status,
+            self.mime,
+            self.data.len()
+        );
+        stream.write_all(head.as_bytes())?;
+        if body {
+            stream.write_all(&self.data)?;
+        }
+        Ok(())
+    }
+}
+
+fn answer(folder: &Path, method: &str, url: &str) -> Answer {
+    if !matches!(method, "GET" | "HEAD") {
+        return Answer::refusal("405 Method Not Allowed");
+    }
+    let Some(file) = file_of(folder, url) else { return Answer::refusal("403 Forbidden") };
     match fs::read(&file) {
-        Ok(data) => with_headers(Response::from_data(data), mime(&file)),
-        Err(_) => refuse(404, "no such file\n"),
+        Ok(data) => Answer { status: "200 OK", mime: mime(&file), data },
+        Err(_) => Answer::refusal("404 Not Found"),
     }
 }
 
@@ -76,24 +144,10 @@ fn mime(file: &Path) -> &'static str {
     }
 }
 
-fn with_headers<R: std::io::Read>(response: Response<R>, mime: &str) -> Response<R> {
-    let headers = [
-        ("Content-Type", mime),
-        // The two that give a page shared memory; workers need the second on their own script too.
-        ("Cross-Origin-Opener-Policy", "same-origin"),
-        ("Cross-Origin-Embedder-Policy", "require-corp"),
-        ("Cross-Origin-Resource-Policy", "same-origin"),
-        ("Cache-Control", "no-store"),
-    ];
-    headers
-        .iter()
-        .filter_map(|(name, value)| Header::from_bytes(*name, *value).ok())
-        .fold(response, Response::with_header)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead, BufReader};
 
     #[test]
     fn nothing_outside_the_folder_is_served() {
@@ -111,5 +165,31 @@ mod tests {
     #[test]
     fn wasm_has_the_type_that_streaming_needs() {
         assert_eq!(mime(Path::new("a/b_bg.wasm")), "application/wasm");
+    }
+
+    /// A browser opens connections that it does not use yet, and keeps those that it has used; none may stand in another's way.
+    #[test]
+    fn idle_connections_keep_nobody_waiting() {
+        let serving = serve(Path::new("/nowhere"), 0).expect("a port");
+        let port = serving.url.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+        let connect = || {
+            let stream = TcpStream::connect(("127.0.0.1", port.expect("a port"))).expect("a connection");
+            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
+            stream
+        };
+        // Twenty times as many workers that ask at once, and half as many connections that ask nothing; all stay open.
+        let mut open = Vec::new();
+        for _ in 0..20 {
+            let mut burst: Vec<TcpStream> = (0..12).map(|_| connect()).collect();
+            for asks in burst.iter_mut().skip(4) {
+                asks.write_all(b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a request goes out");
+            }
+            for asks in burst.iter().skip(4) {
+                let mut line = String::new();
+                BufReader::new(asks).read_line(&mut line).expect("an answer");
+                assert_eq!(line.trim_end(), "HTTP/1.1 404 Not Found");
+            }
+            open.push(burst);
+        }
     }
 }

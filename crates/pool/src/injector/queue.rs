@@ -56,10 +56,10 @@ use crate::primitive::AtomicU64;
 use crate::task::Task;
 
 /// Blocks that a queue can refer to at once.
-pub(super) const TABLE: usize = if cfg!(loom) { 4 } else { 4096 };
+pub(super) const TABLE: usize = if cfg!(any(loom, shuttle)) { 4 } else { 4096 };
 
 /// Positions that may be claimed by producers who looked at the limit before others moved it: claims on the way at the same time.
-const MARGIN: u64 = if cfg!(loom) { 4 } else { 1 << 16 };
+const MARGIN: u64 = if cfg!(any(loom, shuttle)) { 4 } else { 1 << 16 };
 
 /// The most tasks in the table's blocks.
 const ROOM: u64 = (TABLE * BLOCK) as u64 - MARGIN;
