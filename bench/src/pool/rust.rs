@@ -68,11 +68,12 @@ fn rest(milliseconds: u64) {
     let _ = weblane_futex::wait(&word, 0, Some(Duration::from_millis(milliseconds)));
 }
 
-/// Wake-ups whose times are added up before the median is taken. A clock's steps (5 microseconds in Chromium, 20 in Firefox) are as long as a wake-up; but a pause
-/// ends anywhere between two steps, so the mean of many is finer than a step, and has no bias.
+/// Wake-ups whose times are added up before the median is taken. A clock's steps (5 microseconds in Chromium, 20 in Firefox) are as long as a
+/// wake-up; but a pause ends anywhere between two steps, so the mean of many is finer than a step, and has no bias.
 const TOGETHER: usize = 10;
 
-/// Microseconds from a call to its effect, the median (of the means of [`TOGETHER`]) and the 99th percentile (of each): `call` gets others to set the flag.
+/// Microseconds from a call to its effect, the median (of the means of [`TOGETHER`]) and the 99th percentile (of each): `call` gets others to
+/// set the flag.
 fn wakes(clock: Clock, wakes: u32, call: impl Fn(&'static AtomicU32)) -> (f64, f64) {
     static FLAG: AtomicU32 = AtomicU32::new(0);
     let once = |_| {

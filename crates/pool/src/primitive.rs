@@ -21,6 +21,7 @@ use core::sync::atomic::Ordering;
 /// On wasm every atomic access is sequentially consistent, and both sides publish by a read-modify-write, so the order is
 /// there without an instruction; a fence would cost 16 ns in Chromium and Firefox. Natively, and in models, it must be there; but not in models
 /// with `--cfg weblane_sc`, whose loads read the newest value as wasm's do.
+#[inline]
 pub(crate) fn fence_after_publication() {
     if cfg!(not(any(target_arch = "wasm32", weblane_sc))) {
         fence(Ordering::SeqCst);

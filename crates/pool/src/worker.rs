@@ -68,56 +68,72 @@ impl<'a, H: Host> Worker<'a, H> {
     }
 
     pub(crate) fn work(mut self) -> Leave {
-        let word = self.core.host.word(self.me);
         let leave = loop {
-            H::adopt_memory();
-            // JS has priority, whatever is queued.
-            if trace::step(|| word.load().messages(), |count| Event::Js(*count)) > 0 {
-                break Leave::Messages;
-            }
-            if H::must_come_out() {
-                break Leave::Again;
-            }
-            if let Some(task) = self.next() {
-                self.found();
-                self.execute(task);
-                continue;
-            }
-            trace::step(|| self.core.idle.announce_sleep(self.me, self.searching), |()| Event::Announce);
-            self.searching = false;
-            // Orders the announcement before the second look; partner: `wake_one`.
-            fence_after_publication();
-            // STOP is read before the queues: what was submitted before the pool was closed is then seen by the second look (race 28). And
-            // before sleeping: it stays in the word, and a word with a reason ends every sleep (M9).
-            let stop = trace::step(|| word.load().stop(), |stop| Event::ReadStop(*stop));
-            if !trace::broken("M1") && self.core.anything_queued() {
-                self.end_sleep();
-                // Searching, also beyond the limit for searchers: what was seen must be looked for.
-                self.search_on();
-                continue;
-            }
-            if stop {
-                self.end_sleep();
-                break Leave::Stop;
-            }
-            if self.core.is_closed() {
-                // Whoever is the last to fall asleep ends the pool; STOP then ends this sleep too.
-                self.core.end_if_quiet();
-            }
-            self.before_sleep();
-            let slept = word.park();
-            trace::event(Event::Slept);
-            self.end_sleep();
-            self.idle_since_sleep = slept.is_ok();
-            self.awake_since = H::now();
-            match slept {
-                Ok(times) => self.tally.count(Count::Slept, u64::from(times)),
-                Err(_) => break Leave::Again,
+            if let Err(leave) = self.turn() {
+                break leave;
             }
         };
         self.leave();
         trace::event(if leave == Leave::Stop { Event::Stopped } else { Event::Leave });
         leave
+    }
+
+    /// One turn. A function of its own, and never a part of the loop: an engine compiles a function well once it has been called often, but a call
+    /// that lasts goes on with what was compiled in haste, and the loop's call lasts as long as there is work.
+    #[inline(never)]
+    fn turn(&mut self) -> Result<(), Leave> {
+        H::adopt_memory();
+        // JS has priority, whatever is queued.
+        if trace::step(|| self.core.host.word(self.me).load().messages(), |count| Event::Js(*count)) > 0 {
+            return Err(Leave::Messages);
+        }
+        if H::must_come_out() {
+            return Err(Leave::Again);
+        }
+        let Some(task) = self.next() else { return self.sleep() };
+        self.found();
+        self.execute(task);
+        Ok(())
+    }
+
+    /// The end of a turn that has found nothing.
+    #[inline(never)]
+    fn sleep(&mut self) -> Result<(), Leave> {
+        let word = self.core.host.word(self.me);
+        trace::step(|| self.core.idle.announce_sleep(self.me, self.searching), |()| Event::Announce);
+        self.searching = false;
+        // Orders the announcement before the second look; partner: `wake_one`.
+        fence_after_publication();
+        // STOP is read before the queues: what was submitted before the pool was closed is then seen by the second look (race 28). And
+        // before sleeping: it stays in the word, and a word with a reason ends every sleep (M9).
+        let stop = trace::step(|| word.load().stop(), |stop| Event::ReadStop(*stop));
+        if !trace::broken("M1") && self.core.anything_queued() {
+            self.end_sleep();
+            // Searching, also beyond the limit for searchers: what was seen must be looked for.
+            self.search_on();
+            return Ok(());
+        }
+        if stop {
+            self.end_sleep();
+            return Err(Leave::Stop);
+        }
+        if self.core.is_closed() {
+            // Whoever is the last to fall asleep ends the pool; STOP then ends this sleep too.
+            self.core.end_if_quiet();
+        }
+        self.before_sleep();
+        let slept = word.park();
+        trace::event(Event::Slept);
+        self.end_sleep();
+        self.idle_since_sleep = slept.is_ok();
+        self.awake_since = H::now();
+        match slept {
+            Ok(times) => {
+                self.tally.count(Count::Slept, u64::from(times));
+                Ok(())
+            }
+            Err(_) => Err(Leave::Again),
+        }
     }
 
     /// The next task: high ones, own ring, injector, other rings, background ones.

@@ -113,7 +113,8 @@ fn barrier_give_up_vs_arrive() {
         let notes = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
         let meet = |barrier: &Barrier, notes: &[AtomicU32; 2], own: usize| {
             notes[own].store(1, Ordering::Relaxed);
-            let met = barrier.wait_spinning(0).is_ok();
+            // One looks before he gives up.
+            let met = barrier.wait_spinning(own as u32).is_ok();
             assert!(!met || notes[1 - own].load(Ordering::Relaxed) == 1);
             met
         };

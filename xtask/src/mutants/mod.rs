@@ -138,6 +138,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
             None => left.push(mutant),
         }
     }
+    // What is in folders comes last: its tests take longer.
+    left.sort_by_key(|mutant| mutant.file.components().count());
     // Each hand has a copy of its own, and takes the next mutant when it is done with one.
     let jobs = arguments.get_one::<u16>("jobs").map(|jobs| usize::from(*jobs));
     let jobs =

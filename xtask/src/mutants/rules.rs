@@ -11,7 +11,7 @@ use crate::kit::{self, fail, root};
 
 /// All mutants of a crate.
 ///
-/// Its `mutants.json` has the `named` ones, those that are known to be `equivalent`, by file and text those whose like no model can tell from what they
+/// Its `mutants.json` has the `named` ones, those that are known to be `equivalent`, by name or by file and text those whose like no model can tell from what they
 /// are made of (`unseen`), and perhaps `mechanical`: the beginnings of the files that the
 /// rules are applied to, where these are not all.
 pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
@@ -92,14 +92,18 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
     }
     for entry in named["unseen"].as_array().into_iter().flatten() {
         let (file, find, why) = (text(entry, "file"), text(entry, "find"), text(entry, "why"));
-        let fits = |mutant: &&mut Mutant| mutant.mechanical && mutant.file.starts_with(&file) && mutant.find == find;
+        let name = text(entry, "name");
+        let fits = |mutant: &&mut Mutant| {
+            let alike = mutant.mechanical && mutant.file.starts_with(&file) && mutant.find == find;
+            if name.is_empty() { alike } else { without_line(&mutant.name) == name }
+        };
         let mut any = false;
         for mutant in found.iter_mut().filter(fits) {
             mutant.unseen = Some(why.clone());
             any = true;
         }
         if !any {
-            return Err(fail(format!("mutants.json: there is no `{find}` in {file}")));
+            return Err(fail(format!("mutants.json: there is no `{name}{find}` in {file}")));
         }
     }
     let mut counts: HashMap<String, u32> = HashMap::new();

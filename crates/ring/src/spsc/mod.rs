@@ -33,7 +33,6 @@
 //! 3. *Leaks are harmless*: values and what says that they are there never part, see the protocols. A ring whose end was leaked starts anew when it is split again.
 
 mod consumer;
-mod patience;
 mod producer;
 // Models with `weblane_sc` (what wasm has) and with `weblane_narrow` check the flags, all others the positions.
 #[cfg_attr(any(target_arch = "wasm32", not(target_has_atomic = "64"), weblane_sc, weblane_narrow), path = "flags.rs")]

@@ -41,8 +41,8 @@
 use core::fmt;
 use core::sync::atomic::Ordering;
 
-use super::patience::Patience;
 use super::ring::Link;
+use crate::patience::Patience;
 use crate::primitive::{AtomicU32, Padded, publish};
 use crate::slot;
 
@@ -233,7 +233,7 @@ impl Popping {
     pub(super) fn finds_value<T>(&mut self, link: &Link<'_, T>) -> bool {
         if self.head == self.tail {
             let (head, tail) = (self.head, &mut self.tail);
-            self.patience.look(link.capacity, || {
+            self.patience.look(link.capacity, 1, || {
                 *tail = seen(link);
                 distance(head, *tail, link.capacity)
             });

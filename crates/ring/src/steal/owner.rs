@@ -107,9 +107,10 @@ impl<'a, T, const N: usize> Owner<'a, T, N> {
     ///
     /// Lock-free: starts again only when a thief has just taken something. One load, one read-modify-write.
     pub fn pop(&mut self) -> Option<T> {
+        let pushes = self.ring.private.pushes.get();
         loop {
             let seen = self.ring.load_packed();
-            if seen.len(self.ring.private.pushes.get()) == 0 {
+            if seen.len(pushes) == 0 {
                 return None;
             }
             if self.ring.claim(seen, seen.claim_old(1)) {
@@ -125,15 +126,19 @@ impl<'a, T, const N: usize> Owner<'a, T, N> {
     ///
     /// As [`pop`](Owner::pop).
     pub fn pop_lifo(&mut self) -> Option<T> {
+        let pushes = self.ring.private.pushes.get();
         loop {
             let seen = self.ring.load_packed();
-            if seen.len(self.ring.private.pushes.get()) == 0 {
+            if seen.len(pushes) == 0 {
                 return None;
             }
-            if self.ring.claim(seen, seen.claim_young()) {
-                self.ring.private.pops.set(seen.pops().wrapping_add(1));
+            // What is needed after the claim is ready before: the claim is where natively the processor waits.
+            let claimed = seen.claim_young();
+            let youngest = pushes.wrapping_sub(claimed.pops());
+            if self.ring.claim(seen, claimed) {
+                self.ring.private.pops.set(claimed.pops());
                 // SAFETY: just claimed; the tail, one lower now, is where the youngest value was.
-                return Some(unsafe { self.ring.read(self.tail()) });
+                return Some(unsafe { self.ring.read(youngest) });
             }
         }
     }

@@ -6,8 +6,8 @@ use core::sync::atomic::Ordering;
 use super::chunk::{ReadChunk, TooFew};
 use super::link::Link;
 use crate::ends::End;
+use crate::patience::Patience;
 use crate::primitive::publish;
-use crate::spsc::patience::Patience;
 
 /// The end of the one thread that pops. May be moved to another thread.
 ///
@@ -58,7 +58,7 @@ impl<'a, T> Consumer<'a, T> {
     /// Wait-free. One atomic store (on wasm one swap, which is cheaper there); a load more when the ring looks empty, natively two at most, with up to 32 spin hints
     /// between them, as in [`spsc`](crate::spsc::Consumer::pop).
     pub fn pop(&mut self) -> Option<T> {
-        if self.known() == 0 && self.look_patiently() == 0 {
+        if self.known() == 0 && self.look_patiently(1) == 0 {
             return None;
         }
         // SAFETY: it is there.
@@ -163,7 +163,7 @@ impl<'a, T> Consumer<'a, T> {
     /// Looks for `count` values.
     fn need(&mut self, count: usize) -> Result<(), TooFew> {
         if self.known() < count {
-            let available = self.look();
+            let available = self.look_patiently(count.min(self.capacity()) as u32) as usize;
             if available < count {
                 return Err(TooFew { asked: count, available });
             }
@@ -178,9 +178,9 @@ impl<'a, T> Consumer<'a, T> {
     }
 
     /// The same, or a moment later when it found few.
-    fn look_patiently(&mut self) -> u32 {
+    fn look_patiently(&mut self, wanted: u32) -> u32 {
         let (link, head, tail) = (&self.link, self.head, &mut self.tail);
-        self.patience.look(link.capacity, || {
+        self.patience.look(link.capacity, wanted, || {
             *tail = seen(link);
             tail.wrapping_sub(head)
         })
