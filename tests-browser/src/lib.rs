@@ -1,6 +1,8 @@
 //! What the browser tests share: one set of workers and one pool for each page, and ways to wait without blocking.
 #![cfg(target_arch = "wasm32")]
 
+pub mod stress;
+
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;

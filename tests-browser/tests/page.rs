@@ -428,7 +428,7 @@ fn spin_until(flag: &AtomicU32, value: u32) {
 /// announcement, between that and the second look, between the second look and the futex, and when it sleeps. The main thread does not return to
 /// its event loop meanwhile, so nothing else can wake the worker.
 #[wasm_bindgen_test]
-async fn race_1_a_task_at_the_parking_edge_is_never_lost() {
+async fn race_1_a_submit_at_the_parking_edge_is_never_lost() {
     let pool = pool_of(1).await;
     let (ran, go) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let before = pool.stats()[0];
