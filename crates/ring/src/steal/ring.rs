@@ -78,7 +78,8 @@ pub(super) struct Private {
 ///
 /// # Memory ordering
 ///
-/// Making the ends touches no atomic: [`split`](Ring::split) has the ring to itself, and the caller of [`owner`](Ring::owner) answers for the order between one owner
+/// Making the ends touches no atomic: [`split`](Ring::split) has the ring to itself, and the caller of [`owner`](Ring::owner) answers for the order
+/// between one owner
 /// and the next.
 ///
 /// # Examples
