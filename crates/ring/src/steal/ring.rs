@@ -59,10 +59,6 @@ pub(super) const BUSY: u32 = u32::MAX;
 
 /// What only the owner uses, in plain memory.
 pub(super) struct Private {
-    /// A copy of `pushes`.
-    pub(super) pushes: Cell<u32>,
-    /// A copy of the pops in `packed`, which only the owner changes.
-    pub(super) pops: Cell<u32>,
     /// All slots before this position are free.
     pub(super) reclaimed: Cell<u32>,
 }
@@ -143,7 +139,7 @@ impl<T, const N: usize> Ring<T, N> {
                 packed: Padded(AtomicU64::new(Packed::new(pops, head).0)),
                 thief: Padded(AtomicU32::new(FREE)),
                 pushes: Padded(AtomicU32::new(pushes)),
-                private: Private { pushes: Cell::new(pushes), pops: Cell::new(pops), reclaimed: Cell::new(head) },
+                private: Private { reclaimed: Cell::new(head) },
                 slots: empty_slots!(N, Slot::new()),
             }
         }
@@ -219,6 +215,12 @@ impl<T, const N: usize> Ring<T, N> {
     pub(super) unsafe fn read(&self, position: u32) -> T {
         // SAFETY: a claimed position was published, so a value is there; the claim gives it to the caller alone.
         unsafe { self.slot(position).read() }
+    }
+
+    /// How many the owner has popped at the young end; for the owner, who alone changes that.
+    pub(super) fn own_pops(&self) -> u32 {
+        // Relaxed: whatever thieves have done to the other half, this half is as the owner left it.
+        Packed(self.packed.0.load(Ordering::Relaxed)).pops()
     }
 
     pub(super) fn load_packed(&self) -> Packed {
