@@ -57,10 +57,3 @@ pub(crate) fn publish(word: &AtomicU32, value: u32) {
         word.store(value, Ordering::Release);
     }
 }
-
-/// Reads a word that only the calling thread changes.
-#[inline]
-pub(crate) fn own(word: &AtomicU32) -> u32 {
-    // Relaxed: whoever wrote it last sees that.
-    word.load(Ordering::Relaxed)
-}

@@ -57,8 +57,16 @@ pub(super) const FREE: u32 = 0;
 /// this number is.
 pub(super) const BUSY: u32 = u32::MAX;
 
+/// Whether the owner has copies of its own numbers. Natively a copy would be a store more for each push or pop, which waits in the store buffer for the next claim; on wasm
+/// it spares atomic loads, which are dearer there (together 21 instead of 29 nanoseconds for a push and a pop in Chromium).
+pub(super) const COPIES: bool = cfg!(any(target_arch = "wasm32", weblane_sc));
+
 /// What only the owner uses, in plain memory.
 pub(super) struct Private {
+    /// A copy of `pushes`, where there are [`COPIES`].
+    pub(super) pushes: Cell<u32>,
+    /// A copy of the pops in `packed`, which only the owner changes; likewise.
+    pub(super) pops: Cell<u32>,
     /// All slots before this position are free.
     pub(super) reclaimed: Cell<u32>,
 }
@@ -139,7 +147,7 @@ impl<T, const N: usize> Ring<T, N> {
                 packed: Padded(AtomicU64::new(Packed::new(pops, head).0)),
                 thief: Padded(AtomicU32::new(FREE)),
                 pushes: Padded(AtomicU32::new(pushes)),
-                private: Private { reclaimed: Cell::new(head) },
+                private: Private { pushes: Cell::new(pushes), pops: Cell::new(pops), reclaimed: Cell::new(head) },
                 slots: empty_slots!(N, Slot::new()),
             }
         }
@@ -217,8 +225,20 @@ impl<T, const N: usize> Ring<T, N> {
         unsafe { self.slot(position).read() }
     }
 
-    /// How many the owner has popped at the young end; for the owner, who alone changes that.
+    /// How many the owner has pushed; for the owner, who alone changes that.
+    pub(super) fn own_pushes(&self) -> u32 {
+        if COPIES {
+            return self.private.pushes.get();
+        }
+        // Relaxed: whoever wrote it last sees that.
+        self.pushes.0.load(Ordering::Relaxed)
+    }
+
+    /// How many the owner has popped at the young end; likewise.
     pub(super) fn own_pops(&self) -> u32 {
+        if COPIES {
+            return self.private.pops.get();
+        }
         // Relaxed: whatever thieves have done to the other half, this half is as the owner left it.
         Packed(self.packed.0.load(Ordering::Relaxed)).pops()
     }
