@@ -16,10 +16,9 @@
 //!   barrier, as the engines make it on
 //!   wasm, each line that travels is waited for, and this one has half as many: the flag lies beside the value.
 //!
-//! Nanoseconds for each value, one producer and one consumer as fast as they can (`cargo xtask bench spsc`): natively positions 2.4 and flags 8; in
-//! engines positions 70 and flags 17 to
-//! 27. The models check both: the positions under the memory model of native code, the flags under that and under the one of wasm (`--cfg
-//!     weblane_narrow`, `weblane_sc`).
+//! Nanoseconds for each value, one producer and one consumer as fast as they can (`cargo xtask bench spsc`): natively positions 2.3 and flags 8; in engines
+//! positions 26 to 120 (the least with patience) and flags 16 to 25. The models check both: the positions under the memory model of native code, the flags under
+//! that and under the one of wasm (`--cfg weblane_narrow`, `weblane_sc`).
 //!
 //! # State
 //!
