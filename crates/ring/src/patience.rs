@@ -3,16 +3,19 @@
 //! # Purpose
 //!
 //! A consumer that takes each value as soon as it is there reads the producer's position, and the line of its newest value, while the producer writes to both: for a
-//! few values, several times the way between two cores, one after the other (measured: natively 30 to 50 nanoseconds for each value, in Chromium 60 to 80). A consumer that then
+//! few values, several times the way between two cores, one after the other (measured: natively 30 to 50 nanoseconds for each value, in Chromium 60
+//! to 80). A consumer that then
 //! waits a moment finds many values at its next look, on lines that the producer has left (5 and 23, the moment included).
 //!
 //! # Rule
 //!
-//! A pop that looks for values, finds few, and whose look before that found more than one without an empty one in between, waits for [`HINTS`] hints at most and looks
+//! A pop that looks for values, finds few, and whose look before that found more than one without an empty one in between, waits for [`HINTS`] hints
+//! at most and looks
 //! again. So values that come one at a time are taken at once, and so is the first of a burst; a consumer that polls waits once after a burst, for a
 //! microsecond or less. Few is a quarter of the ring at most (or what was asked for, for a chunk), and the wait is shorter than it takes to fill the ring.
 //!
-//! The fast many-to-many ring has no place of its own for each consumer, so there the ring remembers at which position a consumer waited last; and its calls wait for four
+//! The fast many-to-many ring has no place of its own for each consumer, so there the ring remembers at which position a consumer waited last; and
+//! its calls wait for four
 //! hints also where they find it full, or empty again, since a call that fails is mostly made again at once.
 //!
 //! # Argument

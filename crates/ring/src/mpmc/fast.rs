@@ -21,7 +21,8 @@
 //!   somebody else was quicker, again.
 //! - *Pop*: read `head`, then the turn of its slot. Holds its value: claim it by moving `head` on; read; set the turn to "free for the next
 //!   position". Behind it: **empty**. Beyond it: again.
-//! - *Full and empty* are said at the second look, a moment after the first (`patience.rs`): a call that fails is mostly made again at once, and each look takes the slot's line from
+//! - *Full and empty* are said at the second look, a moment after the first (`patience.rs`): a call that fails is mostly made again at once, and
+//!   each look takes the slot's line from
 //!   the other side.
 //! - *Many at once*: count the slots in a row whose turn it is, and claim them all by one step of the cursor.
 //!
@@ -31,8 +32,10 @@
 //! 2. *A slot that is free for position `p` stays so until `p` is claimed*, so slots that were counted before a claim are free when it succeeds: the
 //!    cursor has not moved.
 //! 3. *Could a cursor have come back to an old value?* After 2^31 claims by others, between a load and a compare-and-swap of one call.
-//! 4. *Full and empty*: the slot of the cursor was not this side's at some moment of the call at which the cursor had this value, namely when its turn was read: a cursor
-//!    passes a position only after the slot has come to its turn, and turns do not go back, so a turn that is behind says that the cursor has not gone on since it was read. The value in it
+//! 4. *Full and empty*: the slot of the cursor was not this side's at some moment of the call at which the cursor had this value, namely when its
+//!    turn was read: a cursor
+//!    passes a position only after the slot has come to its turn, and turns do not go back, so a turn that is behind says that the cursor has not
+//!    gone on since it was read. The value in it
 //!    may be on its way in or out: "full" means that `capacity` positions are taken by values or by calls under way.
 //!
 //! # Source
@@ -328,7 +331,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Progress
     ///
-    /// Starts again only when another producer has just claimed a place, and once at a full ring, after a moment (4 spin hints). A producer that is stopped between its claim and the end of its call hides,
+    /// Starts again only when another producer has just claimed a place, and once at a full ring, after a moment (4 spin hints). A producer that is
+    /// stopped between its claim and the end of its call hides,
     /// for as long as it is stopped, its own value and all that are pushed after it.
     ///
     /// # Memory ordering
@@ -336,7 +340,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     /// What happens before a push happens before the return of the pop that takes the value; and what happens before a pop, before the return of the
     /// push that takes its place.
     ///
-    /// Two loads, one compare-and-swap, one atomic store (on wasm a swap: two read-modify-writes in all). At a full ring four loads, at an empty one five and at times a store.
+    /// Two loads, one compare-and-swap, one atomic store (on wasm a swap: two read-modify-writes in all). At a full ring four loads, at an empty one
+    /// five and at times a store.
     ///
     /// # Errors
     ///
@@ -353,7 +358,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Progress
     ///
-    /// As [`push`](Queue::push): starts again only when another consumer has just claimed the value, and once at an empty ring, after a moment (64 spin hints at most, a microsecond
+    /// As [`push`](Queue::push): starts again only when another consumer has just claimed the value, and once at an empty ring, after a moment (64
+    /// spin hints at most, a microsecond
     /// or two, when several values were taken since the last time; else 4). A consumer that is stopped in the middle keeps
     /// its place, and all places after it, from producers once they have come around.
     ///

@@ -44,9 +44,11 @@ impl<'a, T> Consumer<'a, T> {
     ///
     /// # Progress
     ///
-    /// Wait-free. One atomic store, and one or two loads when the ring looks empty; on wasm one load and one swap (which is cheaper there), both in the value's own slot.
+    /// Wait-free. One atomic store, and one or two loads when the ring looks empty; on wasm one load and one swap (which is cheaper there), both in
+    /// the value's own slot.
     ///
-    /// Natively a consumer that has just taken several values and now finds few more waits for a moment (32 spin hints at most, which is less than a microsecond or two) and looks
+    /// Natively a consumer that has just taken several values and now finds few more waits for a moment (32 spin hints at most, which is less than a
+    /// microsecond or two) and looks
     /// again: values that come one after the other then cost a tenth of what they would. One that comes alone is taken at once.
     pub fn pop(&mut self) -> Option<T> {
         if !self.side.finds_value(&self.link) {

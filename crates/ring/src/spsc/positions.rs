@@ -25,12 +25,14 @@
 //! 2. *No slot is overwritten while it is read.* The producer writes only before one round after a `head` that it has read (Acquire); the slots before it were read
 //!    before it was published (Release). An old `head` only makes the ring look fuller, and then it is read again.
 //! 3. *Full and empty are true* at the moment when the other side's position was read.
-//! 4. *Leaks are harmless.* Each push and each pop publishes its own position before any code of the user's runs, so at any moment the slots from `head` to `tail` are
+//! 4. *Leaks are harmless.* Each push and each pop publishes its own position before any code of the user's runs, so at any moment the slots from
+//!    `head` to `tail` are
 //!    the ones that hold values.
 //!
 //! # What it costs
 //!
-//! Two stores for a push (slot and position), one for a pop. That number decides: a store to a line that the other core has waits in the store buffer, a pop or a push for
+//! Two stores for a push (slot and position), one for a pop. That number decides: a store to a line that the other core has waits in the store
+//! buffer, a pop or a push for
 //! each two or one of its places, and only what fits into it hides the lines' way. So nothing else is stored: both sides' plain words are meant to live in
 //! registers, which they do as long as no reference to their struct gets out of sight (see `Drop for Link`).
 //!

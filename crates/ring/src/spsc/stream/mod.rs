@@ -23,7 +23,8 @@
 //!   `tail + 1`.
 //! - *Pop*: if `head` is `tail` (as last seen), read `tail` again (with the patience of `patience.rs`); if it still is, the ring is empty. Read the
 //!   slot, then publish `head + 1`.
-//! - *Chunks* are the same with more than one slot, and one publication at the end. Their slots are at most two runs that lie side by side (up to the ring's end, and
+//! - *Chunks* are the same with more than one slot, and one publication at the end. Their slots are at most two runs that lie side by side (up to
+//!   the ring's end, and
 //!   from its beginning), and are written and read run by run: no position wraps in the loop. What was written or read is counted on the way and published by a
 //!   guard, so that a panic in the caller's code neither loses a value nor gives one twice.
 //! - *An end goes*: take its bit out of `ends`. When both are gone, they can be made anew. A bit that is left when the ring itself goes says that its end
