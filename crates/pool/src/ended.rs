@@ -65,3 +65,36 @@ impl Ended {
         self.is_set()
     }
 }
+
+#[cfg(all(test, loom))]
+mod model {
+    use core::future::poll_fn;
+    use core::task::Poll;
+
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    /// Race 29: the end comes while somebody begins to wait for it, by a future here and by blocking there. A lost wake-up is a deadlock, which loom reports.
+    #[test]
+    fn race_29_end_vs_who_waits() {
+        loom::model(|| {
+            let ended = Arc::new(Ended::new());
+            let setter = {
+                let ended = Arc::clone(&ended);
+                thread::spawn(move || ended.set())
+            };
+            let sleeper = {
+                let ended = Arc::clone(&ended);
+                thread::spawn(move || ended.wait().unwrap())
+            };
+            loom::future::block_on(poll_fn(|context| match ended.poll(context.waker()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }));
+            setter.join().unwrap();
+            sleeper.join().unwrap();
+        });
+    }
+}

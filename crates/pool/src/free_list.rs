@@ -75,12 +75,13 @@ impl FreeList {
 
     /// Takes a number; `next` finds the `next` word of any number that was ever pushed.
     pub(crate) fn pop<'a>(&self, next: impl Fn(u32) -> &'a AtomicU32) -> Option<u32> {
-        // Acquire, here and below: pairs with the Release in `push`, for the `next` word and for the thing.
+        // Acquire, here and when the swap fails: pairs with the Release in `push`, for the `next` word and for the thing. A swap that succeeds has found what
+        // was read before, by its tag, and so needs none.
         let mut top = Top(self.top.load(Ordering::Acquire));
         while top.number() != 0 {
             // Relaxed: ordered by the Acquire that read `top`; a later value makes the swap fail.
             let below = next(top.number()).load(Ordering::Relaxed);
-            match self.top.compare_exchange(top.0, top.then(below), Ordering::Acquire, Ordering::Acquire) {
+            match self.top.compare_exchange(top.0, top.then(below), Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => return Some(top.number()),
                 Err(now) => top = Top(now),
             }
@@ -195,17 +196,16 @@ mod model {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
                     let (first, second) = (shared.take(), shared.take());
-                    let Some(first) = first else { return };
-                    shared.give_back(first);
+                    first.into_iter().for_each(|number| shared.give_back(number));
                     // The second stays with this thread.
-                    drop(second);
+                    usize::from(second.is_some())
                 })
             };
-            if let Some(number) = shared.take() {
-                shared.take();
-                shared.give_back(number);
-            }
-            other.join().unwrap();
+            let (first, second) = (shared.take(), shared.take());
+            first.into_iter().for_each(|number| shared.give_back(number));
+            let kept = usize::from(second.is_some()) + other.join().unwrap();
+            let free = core::iter::from_fn(|| shared.take()).count();
+            assert_eq!(free + kept, 2, "none is lost");
         });
     }
 }

@@ -238,6 +238,76 @@ mod tests {
         assert_eq!(core.held.load(), 0, "whoever rests is called for a task");
     }
 
+    /// Worker 0 of three runs a slice of one task, in which it asks who sleeps. Worker 1 sleeps, as far as the pool knows. Returns who slept during the
+    /// task, and afterwards.
+    #[cfg(feature = "std")]
+    fn sleepers_during_a_slice(queue: impl FnOnce(&Core<crate::native::NativeHost>, &dyn Fn() -> Task)) -> (u32, u32) {
+        let core = std::sync::Arc::new(Core::new(crate::native::NativeHost::new(3)));
+        let seen = std::sync::Arc::new(core::sync::atomic::AtomicU32::new(u32::MAX));
+        queue(&core, &|| {
+            let (core, seen) = (std::sync::Arc::clone(&core), std::sync::Arc::clone(&seen));
+            Task::new(move || seen.store(core.idle.load().sleepers(), Ordering::Relaxed))
+        });
+        core.idle.announce_sleep(1, false);
+        assert_eq!(core.run_slice(0, false, &mut || false), SliceEnd::Spent);
+        (seen.load(Ordering::Relaxed), core.idle.load().sleepers())
+    }
+
+    /// Race 32: a batch on the move is in no queue, so whoever moved it wakes somebody, before its first task runs.
+    #[cfg(feature = "std")]
+    #[test]
+    fn race_32_who_moves_a_batch_wakes_somebody_first() {
+        let (during, _) = sleepers_during_a_slice(|core, task| (0..9).for_each(|_| core.submit(task())));
+        assert_eq!(during, 0);
+    }
+
+    /// Race 52: who steals in a slice tells what it has left, before what it took runs.
+    #[cfg(feature = "std")]
+    #[test]
+    fn race_52_who_steals_in_a_slice_wakes_somebody_first() {
+        let (during, _) = sleepers_during_a_slice(|core, task| {
+            // SAFETY: no other thread is here, so this one is worker 2 for a moment.
+            let mut ring = unsafe { core.host().lane(2).ring.owner() };
+            (0..8).for_each(|_| assert!(ring.push(task()).is_ok()));
+        });
+        assert_eq!(during, 0);
+    }
+
+    /// Race 8 for slices: one that ends with something queued hands it on.
+    #[cfg(feature = "std")]
+    #[test]
+    fn race_8_a_slice_that_ends_early_wakes_somebody() {
+        let (during, afterwards) = sleepers_during_a_slice(|core, task| {
+            // SAFETY: as above, worker 0.
+            let mut ring = unsafe { core.host().lane(0).ring.owner() };
+            (0..2).for_each(|_| assert!(ring.push(task()).is_ok()));
+        });
+        assert_eq!((during, afterwards), (1 << 1, 0));
+    }
+
+    /// Races 28 and 46: who runs is not listed as one that rests; it would count as quiet, and calls to it would be in vain.
+    #[cfg(feature = "std")]
+    #[test]
+    fn race_46_who_runs_does_not_rest() {
+        let core = std::sync::Arc::new(Core::new(crate::native::NativeHost::new(1)));
+        let seen = std::sync::Arc::new(core::sync::atomic::AtomicU32::new(0));
+        let task = || {
+            let (core, seen) = (std::sync::Arc::clone(&core), std::sync::Arc::clone(&seen));
+            Task::new(move || {
+                seen.fetch_add(1 + core.held.load(), Ordering::Relaxed);
+            })
+        };
+        core.submit(task());
+        core.held.announce(0);
+        assert_eq!(core.run_slice(0, false, &mut || false), SliceEnd::Spent);
+        assert_eq!(seen.load(Ordering::Relaxed), 1, "in a slice");
+        core.submit(task());
+        core.close(false);
+        core.held.announce(0);
+        assert_eq!(core.run(0), crate::scheduler::Leave::Stop);
+        assert_eq!(seen.load(Ordering::Relaxed), 2, "in a turn");
+    }
+
     #[test]
     fn each_worker_that_rests_is_called_once() {
         let held = Held::new();

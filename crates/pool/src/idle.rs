@@ -124,6 +124,30 @@ impl Idle {
     }
 }
 
+#[cfg(all(test, loom))]
+mod model {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    /// Races 13 and 14: the reaper clears a dead worker's bits beside the steps of others, and loses none of theirs.
+    #[test]
+    fn race_14_bury_vs_announce() {
+        loom::model(|| {
+            let idle = Arc::new(Idle::new());
+            idle.announce_sleep(1, false);
+            let worker = {
+                let idle = Arc::clone(&idle);
+                thread::spawn(move || idle.announce_sleep(0, false))
+            };
+            idle.bury(1);
+            worker.join().unwrap();
+            assert_eq!((idle.load().sleepers(), idle.load().searchers()), (1, 0));
+        });
+    }
+}
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;

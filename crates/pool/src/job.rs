@@ -274,8 +274,8 @@ impl Header {
 
     /// The handle is about to sleep on the word. Returns the value to sleep on, or `None` when the job is done.
     pub(crate) fn announce_sleeper(&self) -> Option<u32> {
-        // AcqRel: Acquire pairs with `complete`'s Release.
-        let before = self.state.fetch_or(SLEEPER, Ordering::AcqRel);
+        // Relaxed: who learns that it is done asks `state` before he takes anything.
+        let before = self.state.fetch_or(SLEEPER, Ordering::Relaxed);
         (before & DONE == 0).then_some(before | SLEEPER)
     }
 
@@ -311,8 +311,8 @@ impl Header {
     ///
     /// The caller is the handle.
     pub(crate) unsafe fn take_waker(&self) -> bool {
-        // AcqRel: as in `set_waker`.
-        let before = self.state.fetch_and(!WAKER, Ordering::AcqRel);
+        // Acquire: as in `set_waker`. Nothing is released: a completer who finds WAKER clear leaves the cell alone.
+        let before = self.state.fetch_and(!WAKER, Ordering::Acquire);
         if before & DONE != 0 {
             // If there was a waker the completer has it.
             return true;

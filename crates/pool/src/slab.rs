@@ -114,11 +114,18 @@ mod pooled {
         fn race_31_a_header_has_one_user_at_a_time() {
             let take = || (0..3 * STATIC).map(|_| allocate().as_ptr() as usize).collect::<Vec<_>>();
             let threads: Vec<_> = (0..3).map(|_| std::thread::spawn(take)).collect();
+            // Whoever looks at all headers meanwhile finds only those whose memory is there.
+            while threads.iter().any(|thread| !thread.is_finished()) {
+                assert!(all().count() <= GIVEN.load(Ordering::Relaxed) as usize);
+            }
             let mut all: Vec<usize> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
             let count = all.len();
             all.sort_unstable();
             all.dedup();
             assert_eq!(all.len(), count, "a header was given to two");
+            let mut known: Vec<usize> = super::all().map(|header| core::ptr::from_ref(header) as usize).collect();
+            known.sort_unstable();
+            assert!(all.iter().all(|address| known.binary_search(address).is_ok()), "one is not found by its number");
             for address in all {
                 recycle(NonNull::new(address as *mut Header).expect("an address"));
             }

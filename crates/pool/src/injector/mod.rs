@@ -172,6 +172,12 @@ impl Injector {
         self.queues.iter().all(Queue::is_finished)
     }
 
+    /// What a producer of normal tasks does that dies before it has filled its cell.
+    #[cfg(test)]
+    pub(crate) fn claim_and_die(&self) {
+        self.queue(Priority::Normal).claim_and_die();
+    }
+
     /// Lets nobody wait for what a dead thread has claimed (race 15).
     pub(crate) fn skip_claimed(&self) {
         self.queues.iter().for_each(|queue| queue.skip(&self.blocks));

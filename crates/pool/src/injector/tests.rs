@@ -153,7 +153,7 @@ mod native {
         let injector = Injector::new();
         let (flags, task) = flags(2);
         assert!(injector.push(NORMAL, task(0), false).is_ok());
-        injector.queue(NORMAL).claim_and_die();
+        injector.claim_and_die();
         assert!(injector.push(NORMAL, task(1), false).is_ok());
         drain(&injector);
         assert_eq!(ran(&flags), [1, 0]);
@@ -384,16 +384,12 @@ mod model {
                 let (injector, task) = (Arc::clone(&injector), task.clone());
                 thread::spawn(move || assert!(injector.push(NORMAL, task(0), false).is_ok()))
             };
-            for index in 1..9 {
-                if index == 1 {
-                    injector.skip_claimed();
-                }
-                assert!(injector.push(NORMAL, task(index), false).is_ok());
-                injector.pop(NORMAL, 1, 1, Task::run);
+            injector.skip_claimed();
+            for first in [1, 3, 5, 7] {
+                injector.push_many(NORMAL, 2, (first..first + 2).map(&task));
+                injector.pop(NORMAL, 1, 2, Task::run);
             }
-            for index in 9..11 {
-                assert!(injector.push(NORMAL, task(index), false).is_ok());
-            }
+            injector.push_many(NORMAL, 2, (9..11).map(&task));
             producer.join().unwrap();
             drain(&injector);
             assert_eq!(ran(&flags), [1; 11]);
@@ -420,30 +416,41 @@ mod model {
         });
     }
 
-    /// Race 28 when the table is full: the list that takes the overflow closes as one.
-    #[test]
-    fn close_vs_overflow() {
-        explore(1, || {
+    /// Race 28 when the table is full: the list that takes the overflow closes as one. `before` tasks are inside already.
+    fn close_vs_overflow_of(before: usize) {
+        explore(0, move || {
             let injector = Arc::new(Injector::new());
-            let (flags, task) = flags(5);
-            for index in 0..4 {
+            let (flags, task) = flags(before + 1);
+            for index in 0..before {
                 assert!(injector.push(NORMAL, task(index), false).is_ok());
             }
             let producer = {
                 let (injector, task) = (Arc::clone(&injector), task.clone());
-                thread::spawn(move || injector.push(NORMAL, task(4), false).is_ok())
+                thread::spawn(move || injector.push(NORMAL, task(before), false).is_ok())
             };
             injector.close();
             drain(&injector);
             let finished = injector.is_finished();
             let accepted = producer.join().unwrap();
             if finished {
-                assert_eq!(ran(&flags)[4], u32::from(accepted), "it was finished, and accepted a task afterwards");
+                assert_eq!(ran(&flags)[before], u32::from(accepted), "it was finished, and accepted a task afterwards");
             }
             drain(&injector);
             assert!(injector.is_finished());
-            assert_eq!(ran(&flags), [1, 1, 1, 1, u32::from(accepted)]);
+            assert!(ran(&flags)[..before].iter().all(|times| *times == 1));
+            assert_eq!(ran(&flags)[before], u32::from(accepted));
         });
+    }
+
+    #[test]
+    fn close_vs_overflow() {
+        close_vs_overflow_of(4);
+    }
+
+    /// Its top changes when it is closed, and when it is emptied.
+    #[test]
+    fn close_vs_overflow_with_one_inside() {
+        close_vs_overflow_of(5);
     }
 
     /// Race 25: two producers push beyond the table's room, a consumer takes.
@@ -483,7 +490,9 @@ mod model {
                     list.take(1, Task::run);
                 })
             };
-            list.take(1, Task::run);
+            // Twice, so that the second time what comes in is all there is.
+            list.take(3, Task::run);
+            list.take(3, Task::run);
             producer.join().unwrap();
             while !list.is_empty() {
                 list.take(1, Task::run);

@@ -376,6 +376,23 @@ fn dropped_handle_vs_completion() {
     });
 }
 
+/// Cancelling while the task begins, runs, or ends: it is dropped and says so, or its value comes. (The request is a change of the word that says that the
+/// task is done.)
+#[test]
+fn cancel_vs_run() {
+    model(|| {
+        let (queued, waiting) = JobRef::new::<ModelHost, _, _>(|| Box::new(5));
+        let runner = thread::spawn(move || queued.run_if_queued(0));
+        let mut handle = Handle::<Box<i32>, ModelHost>::new(waiting);
+        let dropped = handle.cancel();
+        match handle.join(None).expect("no time-out") {
+            Ok(value) => assert!(!dropped && *value == 5),
+            Err(error) => assert!(dropped && matches!(error, JoinError::Cancelled)),
+        }
+        runner.join().unwrap();
+    });
+}
+
 /// A task that is dropped unrun, while somebody waits for it, says so.
 #[test]
 fn cancelled_vs_join() {
@@ -391,6 +408,41 @@ fn cancelled_vs_join() {
             Err(error) => assert!(matches!(error, JoinError::Cancelled)),
         }
         dropper.join().unwrap();
+    });
+}
+
+/// What a second look has seen is looked for, also when half of the workers search already: one of these may have been stopped, or be dead. (Otherwise this
+/// spins, which loom reports.)
+#[test]
+fn race_10_what_was_seen_is_looked_for() {
+    model(|| {
+        let pool = pool(2);
+        let core = Arc::clone(&pool);
+        let task = Task::new(move || {
+            core.host().word(0).message_posted();
+        });
+        // SAFETY: no other thread is here, so this one is worker 1 for a moment.
+        assert!(unsafe { pool.host().lane(1).ring.owner() }.push(task).is_ok());
+        pool.idle.start_search(1);
+        assert_eq!(pool.run(0), Leave::Messages);
+    });
+}
+
+/// Race 28: while a task runs in a closed pool nobody has left, and what it spawns can be run by others.
+#[test]
+fn race_28_nobody_leaves_while_a_task_runs() {
+    model_of_two_workers(|| {
+        let pool = pool(2);
+        let (count, task) = counter();
+        let other = start(&pool, 1);
+        let (core, inner, child) = (Arc::clone(&pool), Arc::clone(&count), task());
+        pool.submit(Task::new(move || {
+            core.close(false);
+            core.submit(child);
+            wait_for(&inner, 1);
+        }));
+        assert_eq!(pool.run(0), Leave::Stop);
+        other.join().unwrap();
     });
 }
 
