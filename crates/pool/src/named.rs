@@ -240,7 +240,7 @@ pub(crate) mod span {
     }
 }
 
-#[cfg(all(test, not(loom), feature = "std", not(feature = "task-hook")))]
+#[cfg(all(test, not(any(loom, shuttle)), feature = "std", not(feature = "task-hook")))]
 mod tests {
     use super::*;
 
@@ -260,7 +260,7 @@ mod tests {
     }
 }
 
-#[cfg(all(test, not(loom), feature = "std", feature = "task-hook"))]
+#[cfg(all(test, not(any(loom, shuttle)), feature = "std", feature = "task-hook"))]
 mod tests {
     use std::string::String;
     use std::sync::Mutex;
