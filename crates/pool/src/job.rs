@@ -18,6 +18,7 @@
 //! | WAKER | the handle | the waker's cell is full |
 //! | TAKEN | the handle | the output has been moved out |
 //! | CANCEL | anybody | the task is asked to stop, if it asks |
+//! | 6 to 15 | the maker | the pool's tag, for the reaper; 0: none |
 //! | 16 to 31 | with CLAIMED | the runner: who has claimed it (0: a thread that cannot die alone) |
 //!
 //! Every change is one read-modify-write. There is one handle and it is used by one thread at a time, so SLEEPER,
@@ -31,6 +32,8 @@
 //!
 //! 5. *Cancel*: claim it and drop the closure. If it is claimed already, set CANCEL: a running task can ask for it.
 //! 6. *Trap*: the runner is dead (the reaper knows), and so is the closure, which lay on its stack. The reaper completes the job in its place.
+//! 7. *Queue again*: the reaper does not know what a dead worker had taken from a queue and not claimed yet. So it queues every job of the pool that nobody has claimed once
+//!    more, with one more reference. Whoever comes second, by either reference, finds it claimed. The dead one's own reference is never given back, and its header is lost to the slab.
 //!
 //! Two references keep a header: the queue's and the handle's. Whoever completes holds one of them while he notifies, so a
 //! header is never recycled under a notification; and slabs are never unmapped, so that a late notification of a recycled
@@ -53,6 +56,9 @@ const SLEEPER: u32 = 1 << 2;
 const WAKER: u32 = 1 << 3;
 const TAKEN: u32 = 1 << 4;
 const CANCEL: u32 = 1 << 5;
+/// Where the pool's tag begins, and what fits there.
+const TAG: u32 = 6;
+const TAGS: u32 = 0x3ff;
 /// Where the runner's number begins.
 const RUNNER: u32 = 16;
 
@@ -67,6 +73,12 @@ impl JobState {
 
     pub(crate) const fn done(self) -> bool {
         self.0 & DONE != 0
+    }
+
+    /// Of which pool it is: its tag, or 0.
+    #[cfg(not(any(loom, shuttle)))]
+    const fn tag(self) -> u32 {
+        self.0 >> TAG & TAGS
     }
 
     /// Who has claimed it.
@@ -211,6 +223,29 @@ impl Header {
         unsafe { self.call(Act::Trap(words)) };
         self.complete();
         true
+    }
+
+    /// One more reference for a queue, if this is a job of that pool that nobody has claimed.
+    #[cfg(not(any(loom, shuttle)))]
+    #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
+    pub(crate) fn again(&'static self, tag: u32) -> Option<JobRef> {
+        let wanted = |state: JobState| !state.claimed() && !state.done() && state.tag() == tag;
+        if tag == 0 || !wanted(self.state()) {
+            return None;
+        }
+        let mut references = self.references.load(Ordering::Relaxed);
+        while references != 0 {
+            // Acquire: pairs with the Release in `make`.
+            match self.references.compare_exchange(references, references + 1, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => {
+                    let job = JobRef(NonNull::from(self));
+                    // It may be another job by now, of another pool.
+                    return wanted(self.state()).then_some(job);
+                }
+                Err(now) => references = now,
+            }
+        }
+        None
     }
 
     /// Runs the closure and tells whoever waits.
@@ -423,37 +458,44 @@ pub(crate) struct JobRef(NonNull<Header>);
 unsafe impl Send for JobRef {}
 
 impl JobRef {
-    /// Makes a job; returns the queue's reference and the handle's.
-    pub(crate) fn new<H, F, T>(run: F) -> (JobRef, JobRef)
+    /// Makes a job of no pool; returns the queue's reference and the handle's.
+    #[cfg(test)]
+    pub(crate) fn new<H: Host, F: FnOnce() -> T + Send + 'static, T: Send + 'static>(run: F) -> (JobRef, JobRef) {
+        Self::make::<H, _, T>(0, Plain(run))
+    }
+
+    /// Makes a job of the pool with this tag; returns the queue's reference and the handle's.
+    pub(crate) fn of_pool<H, F, T>(tag: u32, run: F) -> (JobRef, JobRef)
     where
         H: Host,
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        Self::make::<H, _, T>(Plain(run))
+        Self::make::<H, _, T>(tag, Plain(run))
     }
 
-    /// Makes a job whose closure can ask whether it was cancelled.
-    pub(crate) fn with_token<H, F, T>(run: F) -> (JobRef, JobRef)
+    /// The same, with a closure that can ask whether it was cancelled.
+    pub(crate) fn with_token<H, F, T>(tag: u32, run: F) -> (JobRef, JobRef)
     where
         H: Host,
         F: FnOnce(&CancelToken<'_>) -> T + Send + 'static,
         T: Send + 'static,
     {
-        Self::make::<H, _, T>(WithToken(run))
+        Self::make::<H, _, T>(tag, WithToken(run))
     }
 
-    fn make<H: Host, F: Closure<T> + Send + 'static, T: Send + 'static>(run: F) -> (JobRef, JobRef) {
+    fn make<H: Host, F: Closure<T> + Send + 'static, T: Send + 'static>(tag: u32, run: F) -> (JobRef, JobRef) {
         let header = slab::allocate();
         // SAFETY: the slab gave out a valid header that nobody else refers to.
         let job = unsafe { header.as_ref() };
         // Relaxed: the header is not shared yet; whatever hands the references over orders these.
-        job.state.swap(0, Ordering::Relaxed);
-        job.references.swap(2, Ordering::Relaxed);
+        job.state.swap((tag & TAGS) << TAG, Ordering::Relaxed);
         // SAFETY: not shared yet.
         job.act.with_mut(|cell| unsafe { *cell = Some(act::<H, F, T>) });
         // SAFETY: not shared yet, and a free header's storage holds nothing.
         job.storage.with_mut(|storage| unsafe { Stored::<F>::write(storage, run) });
+        // Release: pairs with the Acquire in `again`, by which the reaper may come upon it before it is shared.
+        job.references.swap(2, Ordering::Release);
         (JobRef(header), JobRef(header))
     }
 

@@ -39,6 +39,8 @@ pub(crate) struct Core<H> {
     pub(crate) host: H,
     pub(crate) idle: Idle,
     pub(crate) held: Held,
+    /// What its jobs say that they are of, 1 to 1023.
+    tag: u32,
     pub(crate) injector: Injector,
     /// CLOSED, DISCARD, STOPPED.
     pub(crate) closing: AtomicU32,
@@ -54,6 +56,7 @@ impl<H: Host> Core<H> {
             host,
             idle: Idle::new(),
             held: Held::new(),
+            tag: next_tag(),
             injector: Injector::new(),
             closing: AtomicU32::new(0),
             gone: AtomicU32::new(0),
@@ -69,6 +72,10 @@ impl<H: Host> Core<H> {
 
     pub(crate) fn host(&self) -> &H {
         &self.host
+    }
+
+    pub(crate) fn tag(&self) -> u32 {
+        self.tag
     }
 
     /// Tasks in a shared queue, roughly.
@@ -267,6 +274,13 @@ impl<H: Host> Core<H> {
         }
         false
     }
+}
+
+/// Tags of pools, given out in turn; after 1023 of them they come again.
+fn next_tag() -> u32 {
+    // Not the models' atomic: it lives longer than one execution.
+    static TAGS: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);
+    TAGS.fetch_add(1, Ordering::Relaxed) % 1023 + 1
 }
 
 /// Runs the pool's own code, in which a panic must not be survived: it would leave words, rings and counts in the middle of a step, and others waiting

@@ -8,6 +8,8 @@
 use core::ptr::NonNull;
 
 use crate::job::Header;
+#[cfg(not(any(loom, shuttle)))]
+use crate::job::JobRef;
 
 #[cfg(not(any(loom, shuttle)))]
 mod pooled {
@@ -143,6 +145,13 @@ mod pooled {
 pub(crate) unsafe fn trap_all(runner: u32, words: &str) -> usize {
     // SAFETY: the caller's promise.
     pooled::all().filter(|job| unsafe { job.trap(runner, words) }).count()
+}
+
+/// Every job of the pool with this tag that nobody has claimed, with one more reference for a queue.
+#[cfg(not(any(loom, shuttle)))]
+#[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
+pub(crate) fn unclaimed(tag: u32) -> impl Iterator<Item = JobRef> {
+    pooled::all().filter_map(move |job| job.again(tag))
 }
 
 /// A header that nobody else refers to.

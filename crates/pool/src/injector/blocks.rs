@@ -23,7 +23,7 @@ const MOST: usize = super::LEVELS * super::queue::TABLE + if cfg!(any(loom, shut
 /// Blocks that exist from the start, so that a pool in its steady state allocates none.
 const FIRST: usize = if cfg!(any(loom, shuttle)) { 0 } else { 4 };
 
-/// A cell's state as it was at some instant: which position it was last filled for, and how.
+/// A cell's state as it was at some instant: which position of which queue (`Queue::mark`) it was last filled for, and how.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct CellState(pub(super) u64);
 

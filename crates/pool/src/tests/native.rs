@@ -517,3 +517,62 @@ fn race_19_a_panic_in_the_pools_own_code_ends_the_process() {
     assert!(!output.status.success() && output.status.code() != Some(101), "{:?}: {said}", output.status);
     assert!(said.contains("on purpose") && said.contains("a bug of the pool"), "{said}");
 }
+
+/// Race 16: a worker dies with jobs that it has taken from the shared queue, one on its stack, the others in its ring. All of them are run, each once, and their handles say so; the
+/// detached one that was on its stack is lost, and nothing else.
+#[test]
+fn race_16_what_a_dead_worker_carried_is_run_by_another() {
+    let core = bare(2);
+    let ran = Arc::new(AtomicU32::new(0));
+    let (mut handles, mut carried) = (Vec::new(), Vec::new());
+    let carry = || crate::worker::Worker::new(&core, 0).pop_injector(crate::Priority::Normal).expect("a task");
+    for _ in 0..4 {
+        let ran = Arc::clone(&ran);
+        let (queued, waiting) = crate::job::JobRef::of_pool::<NativeHost, _, _>(core.tag(), move || {
+            ran.fetch_add(1, Ordering::Relaxed);
+        });
+        let queued = crate::job::QueuedJob::new(queued);
+        core.submit(Task::new(move || queued.run(0)));
+        handles.push(crate::handle::Handle::<(), NativeHost>::new(waiting));
+    }
+    carried.push(carry());
+    assert!(!core.host().lane(0).ring.stealer().is_empty(), "some are in its ring");
+    let detached = Arc::clone(&ran);
+    core.submit(Task::new(move || {
+        detached.fetch_add(100, Ordering::Relaxed);
+    }));
+    while core.host().lane(1).ring.stealer().is_empty() && !core.injector.all_empty() {
+        carried.push(carry());
+    }
+    // It dies here. What the reaper does:
+    for job in crate::slab::unclaimed(core.tag()) {
+        let queued = crate::job::QueuedJob::new(job);
+        core.queue_again(Task::new(move || queued.run(0)));
+    }
+    core.bury(0);
+    assert!(core.host().lane(0).ring.stealer().is_empty(), "its ring was emptied");
+    core.close(false);
+    assert_eq!(core.run(1), Leave::Stop);
+    for mut handle in handles {
+        assert!(matches!(handle.try_join(), Some(Ok(()))));
+    }
+    let ran = ran.load(Ordering::Relaxed);
+    assert!(ran % 100 == 4, "{ran}");
+    carried.into_iter().for_each(core::mem::forget);
+}
+
+/// The same from another side: only jobs of that pool, that nobody has claimed and somebody waits for, are queued again.
+#[test]
+fn jobs_of_others_are_not_queued_again() {
+    let (core, other) = (bare(1), bare(1));
+    assert_ne!(core.tag(), other.tag());
+    let job = |core: &Core<NativeHost>| crate::job::JobRef::of_pool::<NativeHost, _, _>(core.tag(), || ());
+    let (mine, claimed, others) = (job(&core), job(&core), job(&other));
+    assert!(claimed.0.header().claim(7));
+    assert_eq!(crate::slab::unclaimed(core.tag()).count(), 1);
+    drop((mine, others));
+    assert_eq!(crate::slab::unclaimed(core.tag()).count(), 0);
+    // SAFETY: just claimed.
+    unsafe { claimed.0.header().run() };
+    assert_eq!(crate::slab::unclaimed(core.tag()).count(), 0);
+}

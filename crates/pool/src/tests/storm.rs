@@ -105,7 +105,7 @@ fn storm() {
 
 #[test]
 fn eight_workers_in_a_storm() {
-    explore(60, storm);
+    explore(300, storm);
 }
 
 /// Tasks that are awaited by those who spawned them, inside the pool.
@@ -136,7 +136,7 @@ fn joined() {
 
 #[test]
 fn eight_workers_that_join() {
-    explore(60, joined);
+    explore(300, joined);
 }
 
 /// Races 14 to 16: one of the eight dies with a batch that it has just taken, in its ring and on its stack; the reaper comes at some time. Everything else is run once, and the
@@ -176,5 +176,5 @@ fn death() {
 
 #[test]
 fn eight_workers_one_of_whom_dies() {
-    explore(60, death);
+    explore(300, death);
 }
