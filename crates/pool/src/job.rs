@@ -203,14 +203,35 @@ impl Header {
             return false;
         }
         if state.done() {
-            // It may have died between DONE and telling whoever waits.
-            self.tell(state.0);
+            self.tell_again(runner);
             return false;
         }
         // SAFETY: what the runner owned is nobody's. The closure has been moved to its stack (or is leaked with the storage).
         unsafe { self.call(Act::Trap(words)) };
         self.complete();
         true
+    }
+
+    /// Thread `runner`, which is dead, has set DONE, and may have died before it told whoever waits. Then it has a reference for ever. Otherwise the header may
+    /// be free, or made anew at any moment, and its waker another's; so a reference is taken first, which only a header in use has to give.
+    #[cfg(not(loom))]
+    fn tell_again(&self, runner: u32) {
+        let mut references = self.references.load(Ordering::Relaxed);
+        while references != 0 {
+            // Acquire: pairs with the Release in `make`: a header that was made anew has a new state.
+            match self.references.compare_exchange(references, references + 1, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => {
+                    let held = JobRef(NonNull::from(self));
+                    let state = self.state();
+                    if state.done() && state.runner() == runner {
+                        self.tell(state.0);
+                    }
+                    drop(held);
+                    return;
+                }
+                Err(now) => references = now,
+            }
+        }
     }
 
     /// Runs the closure and tells whoever waits.
@@ -447,9 +468,10 @@ impl JobRef {
         let header = slab::allocate();
         // SAFETY: the slab gave out a valid header that nobody else refers to.
         let job = unsafe { header.as_ref() };
-        // Relaxed: the header is not shared yet; whatever hands the references over orders these.
+        // Relaxed: the header is not shared yet; whatever hands the references over orders it.
         job.state.swap(0, Ordering::Relaxed);
-        job.references.swap(2, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `tell_again`.
+        job.references.swap(2, Ordering::Release);
         // SAFETY: not shared yet.
         job.act.with_mut(|cell| unsafe { *cell = Some(act::<H, F, T>) });
         // SAFETY: not shared yet, and a free header's storage holds nothing.
@@ -551,4 +573,18 @@ where
     };
     // SAFETY: the caller owns the storage, and the closure has been moved out.
     job.storage.with_mut(|storage| unsafe { Stored::<Output<T>>::write(storage, output) });
+}
+
+#[cfg(all(test, not(loom)))]
+impl Header {
+    /// What a runner does that dies before it tells whoever waits.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Header::run).
+    pub(crate) unsafe fn run_and_die(&self) {
+        // SAFETY: the caller has claimed the closure.
+        unsafe { self.call(Act::Run) };
+        self.state.fetch_or(DONE, Ordering::AcqRel);
+    }
 }
