@@ -6,7 +6,7 @@ use weblane_pool::ThreadPool;
 use weblane_workers::{Options, init, ready};
 
 use crate::Pools;
-use crate::pool::Effort;
+use crate::pool::Part;
 
 fn clock() -> f64 {
     let performance = Reflect::get(&js_sys::global(), &"performance".into()).expect("every global scope has a clock");
@@ -23,16 +23,13 @@ pub async fn run_bench(engine: String, only: Option<String>) -> Result<String, J
     let mut pool = |workers| ThreadPool::new(rest.by_ref().take(workers).collect());
     let pools = Pools { four: pool(4)?, two: pool(2)?, one: pool(1)?, peer: pool(2)? };
     let inner = pools.clone();
-    let effort = match only.as_deref() {
-        Some("pool") => Some(Effort::FULL),
-        Some("pool-smoke") => Some(Effort::SMOKE),
-        _ => None,
-    };
-    if let Some(effort) = effort {
+    if let Some((effort, part)) = only.as_deref().and_then(crate::pool::group) {
         // The parts in turn: each has the cores for itself.
-        let mut samples = pools.four.spawn(move || crate::pool::samples(&inner, clock, effort)).await?;
-        let js = crate::pool::js::samples(&pools, effort).await;
-        samples.extend(js.map_err(|error| JsError::new(&format!("{error:?}")))?);
+        let mut samples = pools.four.spawn(move || crate::pool::samples(&inner, clock, effort, part)).await?;
+        if matches!(part, Part::All | Part::Js) {
+            let js = crate::pool::js::samples(&pools, effort).await;
+            samples.extend(js.map_err(|error| JsError::new(&format!("{error:?}")))?);
+        }
         return Ok(samples.iter().map(|sample| sample.json(&engine)).collect::<Vec<_>>().join("\n"));
     }
     let rows = pools.four.spawn(move || crate::run(&inner, clock, only.as_deref())).await?;

@@ -18,7 +18,7 @@ pub(crate) fn command() -> Command {
         .about("Measures Weblane beside its peers, in one run, and prints ratios")
         .long_about(
             "Measures Weblane beside its peers, in one run, and prints ratios.\n\nGroups: `rings` is all of deque, spsc, mpmc, sleep and lock; `channel`; \
-             `fork`; `pool` beside rayon and the bare platform, whose --json has a line for each measurement; `pool-smoke` is a tiny run of it, which shows that \
+             `fork`; `pool` beside rayon and the bare platform, whose --json has a line for each measurement, and parts of it; `pool-smoke` is a tiny run of it, which shows that \
              everything runs.",
         )
         .arg(
@@ -33,6 +33,10 @@ pub(crate) fn command() -> Command {
                     "channel",
                     "fork",
                     "pool",
+                    "pool-submit",
+                    "pool-fork",
+                    "pool-wake",
+                    "pool-js",
                     "pool-smoke",
                     "rings",
                 ]))

@@ -11,7 +11,7 @@ pub(crate) fn command() -> Command {
         .default_value("2")
         .value_parser(clap::value_parser!(u8));
     Command::new("test-loom")
-        .about("Runs the loom models of ring, futex, sync and pool, and the shuttle models of the futex")
+        .about("Runs the loom models of ring, futex, sync and pool, and the shuttle models of futex and pool")
         .arg(bound.help("Explores every interleaving with up to N preemptions"))
         .arg(
             Arg::new("long")
@@ -46,10 +46,13 @@ pub(crate) fn suites(tally: &mut Tally, preemptions: u8) -> kit::Result<()> {
         ("weblane-pool", "--lib"),
     ];
     tally.suite("loom", packages.map(|(package, what)| model(package, what, "--cfg loom", "loom")))?;
-    // The rings as they are on wasm, where every load reads the newest value and no fences are emitted; and as they are without 64-bit atomics.
-    let sc = model("weblane-ring", "--tests", "--cfg loom --cfg weblane_sc", "loom-sc");
+    // What leaves out fences on wasm, as it is there, where every load reads the newest value; and the rings as they are without 64-bit atomics.
+    let sc = |package, what| model(package, what, "--cfg loom --cfg weblane_sc", "loom-sc");
     let narrow = model("weblane-ring", "--tests", "--cfg loom --cfg weblane_narrow", "loom-narrow");
-    tally.suite("loom-sc", [sc, narrow])?;
-    // The same cases of the futex by another explorer, which knows no weak memory, and so looks further.
-    tally.suite("shuttle", [model("weblane-futex", "--tests", "--cfg shuttle", "shuttle")])
+    let mut channels = sc("weblane-sync", "--test");
+    channels.arg("loom_channel");
+    tally.suite("loom-sc", [sc("weblane-ring", "--tests"), channels, sc("weblane-pool", "--lib"), narrow])?;
+    // The same cases of the futex, and the whole scheduler with eight workers, by another explorer, which knows no weak memory, and so looks further.
+    let packages = [("weblane-futex", "--tests"), ("weblane-pool", "--lib")];
+    tally.suite("shuttle", packages.map(|(package, what)| model(package, what, "--cfg shuttle", "shuttle")))
 }

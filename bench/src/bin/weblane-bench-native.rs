@@ -5,21 +5,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     use std::sync::OnceLock;
     use std::time::Instant;
 
-    use weblane_bench::pool::Effort;
-
     static START: OnceLock<Instant> = OnceLock::new();
     let clock = || START.get_or_init(Instant::now).elapsed().as_secs_f64() * 1e3;
     let pool = weblane_pool::ThreadPool::with_threads;
     let pools = weblane_bench::Pools { four: pool(4)?, two: pool(2)?, one: pool(1)?, peer: pool(2)? };
     let inner = pools.clone();
     let only = std::env::args().nth(1);
-    let effort = match only.as_deref() {
-        Some("pool") => Some(Effort::FULL),
-        Some("pool-smoke") => Some(Effort::SMOKE),
-        _ => None,
-    };
-    if let Some(effort) = effort {
-        let samples = pools.four.spawn(move || weblane_bench::pool::samples(&inner, clock, effort)).join()?;
+    if let Some((effort, part)) = only.as_deref().and_then(weblane_bench::pool::group) {
+        let samples = pools.four.spawn(move || weblane_bench::pool::samples(&inner, clock, effort, part)).join()?;
         samples.iter().for_each(|sample| println!("{}", sample.json("native")));
         return Ok(());
     }

@@ -53,9 +53,43 @@ impl Effort {
     pub const SMOKE: Effort = Effort { reps: 1, tasks: 500, wakes: 5 };
 }
 
+/// What is measured.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Part {
+    /// Everything.
+    All,
+    /// Tasks from outside, and from a worker.
+    Submit,
+    /// Fork and join.
+    Fork,
+    /// Calls to those who sleep.
+    Wake,
+    /// Tasks with JS values.
+    Js,
+}
+
+impl Part {
+    fn has(self, part: Part) -> bool {
+        self == Part::All || self == part
+    }
+}
+
+/// The pool's groups: what to measure, and how much.
+pub fn group(name: &str) -> Option<(Effort, Part)> {
+    Some(match name {
+        "pool" => (Effort::FULL, Part::All),
+        "pool-submit" => (Effort::FULL, Part::Submit),
+        "pool-fork" => (Effort::FULL, Part::Fork),
+        "pool-wake" => (Effort::FULL, Part::Wake),
+        "pool-js" => (Effort::FULL, Part::Js),
+        "pool-smoke" => (Effort::SMOKE, Part::All),
+        _ => return None,
+    })
+}
+
 /// What needs no event loop, on a thread that may block.
-pub fn samples(pools: &Pools, clock: Clock, effort: Effort) -> Vec<Sample> {
-    rust::samples(pools, clock, effort)
+pub fn samples(pools: &Pools, clock: Clock, effort: Effort, part: Part) -> Vec<Sample> {
+    if part == Part::Js { Vec::new() } else { rust::samples(pools, clock, effort, part) }
 }
 
 /// The value that `part` of the sorted values do not exceed.

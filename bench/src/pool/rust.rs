@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use weblane_pool::ThreadPool;
 
-use super::{Effort, Sample, percentile};
+use super::{Effort, Part, Sample, percentile};
 use crate::fork::{both_calls, joining, rayon_joining, rayon_on, time};
 use crate::{Clock, Pools};
 
@@ -68,7 +68,12 @@ fn rest(milliseconds: u64) {
     let _ = weblane_futex::wait(&word, 0, Some(Duration::from_millis(milliseconds)));
 }
 
-/// Microseconds from a call to its effect, the median and the 99th percentile: `call` gets others to set the flag.
+/// Wake-ups whose times are added up before the median is taken. A clock's steps (5 microseconds in Chromium, 20 in Firefox) are as long as a
+/// wake-up; but a pause ends anywhere between two steps, so the mean of many is finer than a step, and has no bias.
+const TOGETHER: usize = 10;
+
+/// Microseconds from a call to its effect, the median (of the means of [`TOGETHER`]) and the 99th percentile (of each): `call` gets others to
+/// set the flag.
 fn wakes(clock: Clock, wakes: u32, call: impl Fn(&'static AtomicU32)) -> (f64, f64) {
     static FLAG: AtomicU32 = AtomicU32::new(0);
     let once = |_| {
@@ -82,7 +87,9 @@ fn wakes(clock: Clock, wakes: u32, call: impl Fn(&'static AtomicU32)) -> (f64, f
         (clock() - before) * 1e3
     };
     let mut values: Vec<f64> = (0..wakes).map(once).collect();
-    (percentile(&mut values, 0.5), percentile(&mut values, 0.99))
+    let mut means: Vec<f64> =
+        values.chunks(TOGETHER).map(|some| some.iter().sum::<f64>() / some.len() as f64).collect();
+    (percentile(&mut means, 0.5), percentile(&mut values, 0.99))
 }
 
 /// A thread of the pool `one` that sleeps on this word and answers each change: a wake-up with nothing around it.
@@ -122,48 +129,52 @@ impl Drop for Floor {
     }
 }
 
-pub(super) fn samples(pools: &Pools, clock: Clock, effort: Effort) -> Vec<Sample> {
-    let Effort { reps, tasks, wakes: wake_ups } = effort;
-    let (pool, rayon, shared) = (&pools.two, rayon_on(&pools.peer, 2), Shared::new());
-    let mut found = Vec::new();
-    // Two more rounds at the beginning: the engine compiles, the blocks and caches fill.
-    for round in 0..reps + 2 {
-        let mut add = |metric, peer, value| {
-            if let Some(rep) = round.checked_sub(2) {
-                found.push(Sample { peer, metric, workers: 2, rep, value });
-            }
+/// One round of something: `add` takes a metric, a contender and a figure.
+type Add<'a> = dyn FnMut(&'static str, &'static str, f64) + 'a;
+
+/// Who is measured, and how.
+struct Bench<'a> {
+    pools: &'a Pools,
+    rayon: rayon_core::ThreadPool,
+    shared: Shared,
+    clock: Clock,
+    effort: Effort,
+}
+
+impl Bench<'_> {
+    /// Tasks from outside, and from a worker.
+    fn submit(&self, add: &mut Add<'_>) {
+        let Bench { pools: Pools { two: pool, .. }, rayon, shared, clock, effort: Effort { tasks, .. } } = self;
+        let (clock, tasks) = (*clock, *tasks);
+        let mut measure = |metric, peer, start: &dyn Fn()| {
+            rest(5);
+            add(metric, peer, per_task(clock, tasks, start));
         };
-        rest(5);
-        add(
-            "submit_bare_ns",
-            "weblane",
-            per_task(clock, tasks, || (0..tasks).for_each(|_| pool.spawn_detached(count))),
-        );
-        rest(5);
-        add("submit_bare_ns", "rayon", per_task(clock, tasks, || (0..tasks).for_each(|_| rayon.spawn(count))));
-        rest(5);
-        add(
-            "submit_ns",
-            "weblane",
-            per_task(clock, tasks, || (0..tasks).for_each(|_| pool.spawn_detached(shared.task()))),
-        );
-        rest(5);
-        add("submit_ns", "rayon", per_task(clock, tasks, || (0..tasks).for_each(|_| rayon.spawn(shared.task()))));
-        rest(5);
-        let inner = pool.clone();
-        let inside = || pool.spawn_detached(move || (0..tasks).for_each(|_| inner.spawn_detached(count)));
-        add("spawn_bare_ns", "weblane", per_task(clock, tasks, inside));
-        rest(5);
-        let inside = || rayon.spawn(move || (0..tasks).for_each(|_| rayon_core::spawn(count)));
-        add("spawn_bare_ns", "rayon", per_task(clock, tasks, inside));
-        rest(5);
-        let (inner, captured) = (pool.clone(), shared.clone());
-        let inside = || pool.spawn_detached(move || (0..tasks).for_each(|_| inner.spawn_detached(captured.task())));
-        add("spawn_ns", "weblane", per_task(clock, tasks, inside));
-        rest(5);
-        let captured = shared.clone();
-        let inside = || rayon.spawn(move || (0..tasks).for_each(|_| rayon_core::spawn(captured.task())));
-        add("spawn_ns", "rayon", per_task(clock, tasks, inside));
+        measure("submit_bare_ns", "weblane", &|| (0..tasks).for_each(|_| pool.spawn_detached(count)));
+        measure("submit_bare_ns", "rayon", &|| (0..tasks).for_each(|_| rayon.spawn(count)));
+        measure("submit_ns", "weblane", &|| (0..tasks).for_each(|_| pool.spawn_detached(shared.task())));
+        measure("submit_ns", "rayon", &|| (0..tasks).for_each(|_| rayon.spawn(shared.task())));
+        measure("spawn_bare_ns", "weblane", &|| {
+            let inner = pool.clone();
+            pool.spawn_detached(move || (0..tasks).for_each(|_| inner.spawn_detached(count)));
+        });
+        measure("spawn_bare_ns", "rayon", &|| {
+            rayon.spawn(move || (0..tasks).for_each(|_| rayon_core::spawn(count)));
+        });
+        measure("spawn_ns", "weblane", &|| {
+            let (inner, captured) = (pool.clone(), shared.clone());
+            pool.spawn_detached(move || (0..tasks).for_each(|_| inner.spawn_detached(captured.task())));
+        });
+        measure("spawn_ns", "rayon", &|| {
+            let captured = shared.clone();
+            rayon.spawn(move || (0..tasks).for_each(|_| rayon_core::spawn(captured.task())));
+        });
+    }
+
+    /// Fork and join.
+    fn fork(&self, add: &mut Add<'_>) {
+        let Bench { pools: Pools { two: pool, .. }, rayon, clock, effort, .. } = self;
+        let (clock, tasks) = (*clock, effort.tasks);
         rest(5);
         let scoped = || {
             pool.scope(|scope| (0..tasks).for_each(|_| scope.spawn(|_| count()))).expect("a worker may block");
@@ -179,15 +190,43 @@ pub(super) fn samples(pools: &Pools, clock: Clock, effort: Effort) -> Vec<Sample
             rest(5);
             add("fib30_join_ms", "rayon", rayon.install(|| time(clock, rayon_joining)));
         }
+    }
+
+    /// Calls to those who sleep.
+    fn wake(&self, add: &mut Add<'_>) {
+        let Bench { pools: Pools { two: pool, one, .. }, rayon, clock, effort, .. } = self;
+        let (clock, count) = (*clock, effort.wakes);
         let set = |flag: &'static AtomicU32| move || flag.store(1, Ordering::Release);
         let mut wake = |peer, (p50, p99)| {
             add("wake_p50_us", peer, p50);
             add("wake_p99_us", peer, p99);
         };
-        wake("weblane", wakes(clock, wake_ups, |flag| pool.spawn_detached(set(flag))));
-        wake("rayon", wakes(clock, wake_ups, |flag| rayon.spawn(set(flag))));
+        wake("weblane", wakes(clock, count, |flag| pool.spawn_detached(set(flag))));
+        wake("rayon", wakes(clock, count, |flag| rayon.spawn(set(flag))));
         let floor = std::sync::OnceLock::new();
-        wake("floor", wakes(clock, wake_ups, |flag| floor.get_or_init(|| Floor::new(&pools.one, flag)).ring()));
+        wake("floor", wakes(clock, count, |flag| floor.get_or_init(|| Floor::new(one, flag)).ring()));
+    }
+}
+
+pub(super) fn samples(pools: &Pools, clock: Clock, effort: Effort, part: Part) -> Vec<Sample> {
+    let bench = Bench { pools, rayon: rayon_on(&pools.peer, 2), shared: Shared::new(), clock, effort };
+    let mut found = Vec::new();
+    // Two more rounds at the beginning: the engine compiles, the blocks and caches fill.
+    for round in 0..effort.reps + 2 {
+        let mut add = |metric, peer, value| {
+            if let Some(rep) = round.checked_sub(2) {
+                found.push(Sample { peer, metric, workers: 2, rep, value });
+            }
+        };
+        if part.has(Part::Submit) {
+            bench.submit(&mut add);
+        }
+        if part.has(Part::Fork) {
+            bench.fork(&mut add);
+        }
+        if part.has(Part::Wake) {
+            bench.wake(&mut add);
+        }
     }
     found
 }

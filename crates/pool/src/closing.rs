@@ -6,8 +6,11 @@ use core::sync::atomic::Ordering;
 
 use crate::ended::Ended;
 use crate::host::Host;
+use crate::injector::Priority;
 use crate::primitive::fence_after_publication;
 use crate::scheduler::Core;
+use crate::task::Task;
+use crate::trace::{self, Event};
 
 /// Nothing is accepted from outside any more.
 const CLOSED: u32 = 1 << 0;
@@ -55,12 +58,18 @@ impl<H: Host> Core<H> {
         }
     }
 
+    /// Whether everybody was told to stop: all is done.
+    #[cfg(all(test, loom))]
+    pub(crate) fn stopped(&self) -> bool {
+        self.closing.load(Ordering::SeqCst) & STOPPED != 0
+    }
+
     fn stop_all(&self) {
         if self.closing.fetch_or(STOPPED, Ordering::SeqCst) & STOPPED != 0 {
             return;
         }
         for worker in 0..self.host.workers() {
-            self.host.word(worker).set_stop();
+            trace::step(|| self.host.word(worker).set_stop(), |_| Event::Stop(worker));
         }
         self.call_all_held();
     }
@@ -72,8 +81,9 @@ impl<H: Host> Core<H> {
         if (before | 1 << me).count_ones() as usize == self.host.workers() {
             self.ended.set();
         } else if self.is_closed() {
-            // It may have been the only one that did not sleep. The fence orders its bit before the look; partner: the one after `announce_sleep`.
+            // Publish that it is gone, then read who sleeps; partner: `announce_sleep` and the look at who is present in `end_if_quiet`.
             fence_after_publication();
+            // It may have been the only one that did not sleep.
             self.end_if_quiet();
         }
     }
@@ -82,10 +92,17 @@ impl<H: Host> Core<H> {
         &self.ended
     }
 
+    /// Queues what a dead worker had, on its way to `bury`, which then calls everybody.
+    pub(crate) fn queue_again(&self, task: Task) {
+        // As from inside: also a pool that is closed does not lose it. It is not at its end while the dead worker is not buried.
+        self.injector.push_many(Priority::Normal, 1, core::iter::once(task));
+    }
+
     /// The reaper: worker `dead` runs nothing any more, and never will. For one thread at a time.
     ///
     /// 1. It neither sleeps nor searches, nobody waits for what it has claimed in the injector, and a ring that it was stealing from is open again
-    ///    (race 16: what it had claimed there and not copied is lost).
+    ///    (race 16: what it had claimed there and not copied is lost; before this, `web::reaper` has queued again
+    ///    what has a handle). What is in its own ring goes to the shared queue.
     /// 2. It may have died between claiming a sleeper and calling it: then a live worker sleeps and is listed as a searcher, and all wake-ups freeze.
     ///    So everybody is called, whatever their words say (M11).
     /// 3. If the pool is closed, it may have been the last one awake.
@@ -102,6 +119,12 @@ impl<H: Host> Core<H> {
         for worker in 0..self.host.workers() {
             // SAFETY: only this pool's worker `dead` steals from its rings under this number, and it runs nothing any more.
             unsafe { self.host.lane(worker).ring.end_turn_of_dead(dead as u32 + 1) };
+        }
+        // What is in its ring could be stolen there, but no owner comes any more who would run it in its turn.
+        // SAFETY: the owner runs nothing any more, its death is before this, and this is done once.
+        let mut own = unsafe { self.host.lane(dead).ring.owner() };
+        while let Some(task) = own.pop() {
+            self.queue_again(task);
         }
         fence_after_publication();
         let present = self.present();

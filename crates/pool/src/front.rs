@@ -69,7 +69,7 @@ impl ThreadPool {
         priority: Priority,
         task: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        self.queue(priority, JobRef::new::<Here, _, T>(task))
+        self.queue(priority, JobRef::of_pool::<Here, _, T>(self.owner.core().tag(), task))
     }
 
     /// [`spawn`](ThreadPool::spawn) for a long task, which gets a token by which it can ask whether it was cancelled.
@@ -96,7 +96,7 @@ impl ThreadPool {
         priority: Priority,
         task: impl FnOnce(&CancelToken<'_>) -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        self.queue(priority, JobRef::with_token::<Here, _, T>(task))
+        self.queue(priority, JobRef::with_token::<Here, _, T>(self.owner.core().tag(), task))
     }
 
     fn queue<T: Send + 'static>(&self, priority: Priority, (queued, waiting): (JobRef, JobRef)) -> JoinHandle<T> {

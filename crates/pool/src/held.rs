@@ -201,7 +201,7 @@ impl<H: Host> Worker<'_, H> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

@@ -18,6 +18,7 @@
 //! | WAKER | the handle | the waker's cell is full |
 //! | TAKEN | the handle | the output has been moved out |
 //! | CANCEL | anybody | the task is asked to stop, if it asks |
+//! | 6 to 15 | the maker | the pool's tag, for the reaper; 0: none |
 //! | 16 to 31 | with CLAIMED | the runner: who has claimed it (0: a thread that cannot die alone) |
 //!
 //! Every change is one read-modify-write. There is one handle and it is used by one thread at a time, so SLEEPER,
@@ -31,13 +32,13 @@
 //!
 //! 5. *Cancel*: claim it and drop the closure. If it is claimed already, set CANCEL: a running task can ask for it.
 //! 6. *Trap*: the runner is dead (the reaper knows), and so is the closure, which lay on its stack. The reaper completes the job in its place.
+//! 7. *Queue again*: the reaper does not know what a dead worker had taken from a queue and not claimed yet. So it queues every job of the pool that nobody has claimed once
+//!    more, with one more reference. Whoever comes second, by either reference, finds it claimed. The dead one's own reference is never given back, and its header is lost to the slab.
 //!
 //! Two references keep a header: the queue's and the handle's. Whoever completes holds one of them while he notifies, so a
 //! header is never recycled under a notification; and slabs are never unmapped, so that a late notification of a recycled
 //! header is a spurious wake-up of somebody, which everybody allows.
 
-use alloc::boxed::Box;
-use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 use core::task::Waker;
@@ -46,6 +47,7 @@ use crate::handle::JoinError;
 use crate::host::Host;
 use crate::primitive::{AtomicU32, UnsafeCell, fence};
 use crate::slab;
+use crate::stored::{Storage, Stored};
 
 const CLAIMED: u32 = 1 << 0;
 const DONE: u32 = 1 << 1;
@@ -53,6 +55,9 @@ const SLEEPER: u32 = 1 << 2;
 const WAKER: u32 = 1 << 3;
 const TAKEN: u32 = 1 << 4;
 const CANCEL: u32 = 1 << 5;
+/// Where the pool's tag begins, and what fits there.
+const TAG: u32 = 6;
+const TAGS: u32 = 0x3ff;
 /// Where the runner's number begins.
 const RUNNER: u32 = 16;
 
@@ -69,14 +74,17 @@ impl JobState {
         self.0 & DONE != 0
     }
 
+    /// Of which pool it is: its tag, or 0.
+    #[cfg(not(any(loom, shuttle)))]
+    const fn tag(self) -> u32 {
+        self.0 >> TAG & TAGS
+    }
+
     /// Who has claimed it.
     pub(crate) const fn runner(self) -> u32 {
         self.0 >> RUNNER
     }
 }
-
-/// The room for a closure, and afterwards for its output: eight 64-bit words. What does not fit is boxed.
-type Storage = MaybeUninit<[u64; 8]>;
 
 /// What to do with a job whose types are known only to its own function.
 #[derive(Clone, Copy)]
@@ -195,9 +203,9 @@ impl Header {
     /// # Safety
     ///
     /// Thread `runner` runs nothing any more, for ever, and nobody else calls this.
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
-    pub(crate) unsafe fn trap(&self, runner: u32, words: &str) -> bool {
+    pub(crate) unsafe fn trap(&'static self, runner: u32, words: &str) -> bool {
         let state = self.state();
         if !state.claimed() || state.runner() != runner {
             return false;
@@ -212,26 +220,40 @@ impl Header {
         true
     }
 
-    /// Thread `runner`, which is dead, has set DONE, and may have died before it told whoever waits. Then it has a reference for ever. Otherwise the header may
-    /// be free, or made anew at any moment, and its waker another's; so a reference is taken first, which only a header in use has to give.
-    #[cfg(not(loom))]
-    fn tell_again(&self, runner: u32) {
+    /// The dead `runner` may not have told whoever waits; then it has a reference for ever. Else the header may be made anew at any moment, its waker another's.
+    #[cfg(not(any(loom, shuttle)))]
+    fn tell_again(&'static self, runner: u32) {
+        let Some(job) = self.one_more_reference() else { return };
+        let state = job.header().state();
+        if state.done() && state.runner() == runner {
+            self.tell(state.0);
+        }
+    }
+
+    /// One more reference for a queue, if this is a job of that pool that nobody has claimed.
+    #[cfg(not(any(loom, shuttle)))]
+    #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
+    pub(crate) fn again(&'static self, tag: u32) -> Option<JobRef> {
+        let wanted = |state: JobState| !state.claimed() && !state.done() && state.tag() == tag;
+        if tag == 0 || !wanted(self.state()) {
+            return None;
+        }
+        // It may be another job by then, of another pool.
+        self.one_more_reference().filter(|_| wanted(self.state()))
+    }
+
+    /// One more reference, if the header is in use. Only then is its state one that stays its own.
+    #[cfg(not(any(loom, shuttle)))]
+    fn one_more_reference(&'static self) -> Option<JobRef> {
         let mut references = self.references.load(Ordering::Relaxed);
         while references != 0 {
             // Acquire: pairs with the Release in `make`: a header that was made anew has a new state.
             match self.references.compare_exchange(references, references + 1, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => {
-                    let held = JobRef(NonNull::from(self));
-                    let state = self.state();
-                    if state.done() && state.runner() == runner {
-                        self.tell(state.0);
-                    }
-                    drop(held);
-                    return;
-                }
+                Ok(_) => return Some(JobRef(NonNull::from(self))),
                 Err(now) => references = now,
             }
         }
+        None
     }
 
     /// Runs the closure and tells whoever waits.
@@ -364,39 +386,6 @@ impl Header {
 /// What a job leaves: its value, or why there is none.
 pub(crate) type Output<T> = Result<T, JoinError>;
 
-/// A value in a header's storage: inline where it fits, boxed where it does not.
-struct Stored<V>(core::marker::PhantomData<V>);
-
-impl<V> Stored<V> {
-    const INLINE: bool = size_of::<V>() <= size_of::<Storage>() && align_of::<V>() <= align_of::<Storage>();
-
-    /// # Safety
-    ///
-    /// `storage` is the caller's and holds nothing that needs to be dropped.
-    unsafe fn write(storage: *mut Storage, value: V) {
-        if Self::INLINE {
-            // SAFETY: it fits in size and alignment.
-            unsafe { storage.cast::<V>().write(value) };
-        } else {
-            // SAFETY: a thin box fits.
-            unsafe { storage.cast::<Box<V>>().write(Box::new(value)) };
-        }
-    }
-
-    /// # Safety
-    ///
-    /// `storage` is the caller's and holds a `V` written by [`write`](Stored::write), which he does not use again.
-    unsafe fn read(storage: *mut Storage) -> V {
-        if Self::INLINE {
-            // SAFETY: the caller says that a `V` is there.
-            unsafe { storage.cast::<V>().read() }
-        } else {
-            // SAFETY: the caller says that a `V` is there, boxed.
-            *unsafe { storage.cast::<Box<V>>().read() }
-        }
-    }
-}
-
 /// What a job runs.
 trait Closure<T> {
     fn call(self, job: &Header) -> T;
@@ -444,38 +433,44 @@ pub(crate) struct JobRef(NonNull<Header>);
 unsafe impl Send for JobRef {}
 
 impl JobRef {
-    /// Makes a job; returns the queue's reference and the handle's.
-    pub(crate) fn new<H, F, T>(run: F) -> (JobRef, JobRef)
+    /// Makes a job of no pool; returns the queue's reference and the handle's.
+    #[cfg(test)]
+    pub(crate) fn new<H: Host, F: FnOnce() -> T + Send + 'static, T: Send + 'static>(run: F) -> (JobRef, JobRef) {
+        Self::make::<H, _, T>(0, Plain(run))
+    }
+
+    /// Makes a job of the pool with this tag; returns the queue's reference and the handle's.
+    pub(crate) fn of_pool<H, F, T>(tag: u32, run: F) -> (JobRef, JobRef)
     where
         H: Host,
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        Self::make::<H, _, T>(Plain(run))
+        Self::make::<H, _, T>(tag, Plain(run))
     }
 
-    /// Makes a job whose closure can ask whether it was cancelled.
-    pub(crate) fn with_token<H, F, T>(run: F) -> (JobRef, JobRef)
+    /// The same, with a closure that can ask whether it was cancelled.
+    pub(crate) fn with_token<H, F, T>(tag: u32, run: F) -> (JobRef, JobRef)
     where
         H: Host,
         F: FnOnce(&CancelToken<'_>) -> T + Send + 'static,
         T: Send + 'static,
     {
-        Self::make::<H, _, T>(WithToken(run))
+        Self::make::<H, _, T>(tag, WithToken(run))
     }
 
-    fn make<H: Host, F: Closure<T> + Send + 'static, T: Send + 'static>(run: F) -> (JobRef, JobRef) {
+    fn make<H: Host, F: Closure<T> + Send + 'static, T: Send + 'static>(tag: u32, run: F) -> (JobRef, JobRef) {
         let header = slab::allocate();
         // SAFETY: the slab gave out a valid header that nobody else refers to.
         let job = unsafe { header.as_ref() };
-        // Relaxed: the header is not shared yet; whatever hands the references over orders it.
-        job.state.swap(0, Ordering::Relaxed);
-        // Release: pairs with the Acquire in `tell_again`.
-        job.references.swap(2, Ordering::Release);
+        // Relaxed: the header is not shared yet; whatever hands the references over orders these.
+        job.state.swap((tag & TAGS) << TAG, Ordering::Relaxed);
         // SAFETY: not shared yet.
         job.act.with_mut(|cell| unsafe { *cell = Some(act::<H, F, T>) });
         // SAFETY: not shared yet, and a free header's storage holds nothing.
         job.storage.with_mut(|storage| unsafe { Stored::<F>::write(storage, run) });
+        // Release: pairs with the Acquire in `one_more_reference`, by which the reaper may come upon it before it is shared.
+        job.references.swap(2, Ordering::Release);
         (JobRef(header), JobRef(header))
     }
 
@@ -573,18 +568,4 @@ where
     };
     // SAFETY: the caller owns the storage, and the closure has been moved out.
     job.storage.with_mut(|storage| unsafe { Stored::<Output<T>>::write(storage, output) });
-}
-
-#[cfg(all(test, not(loom)))]
-impl Header {
-    /// What a runner does that dies before it tells whoever waits.
-    ///
-    /// # Safety
-    ///
-    /// As for [`run`](Header::run).
-    pub(crate) unsafe fn run_and_die(&self) {
-        // SAFETY: the caller has claimed the closure.
-        unsafe { self.call(Act::Run) };
-        self.state.fetch_or(DONE, Ordering::AcqRel);
-    }
 }

@@ -20,6 +20,7 @@ use crate::injector::{Injector, Priority};
 use crate::primitive::{AtomicU32, fence_after_publication};
 use crate::stats::Count;
 use crate::task::Task;
+use crate::trace::{self, Event, Queue};
 use crate::worker::Worker;
 
 /// Why a worker left the loop.
@@ -38,6 +39,8 @@ pub(crate) struct Core<H> {
     pub(crate) host: H,
     pub(crate) idle: Idle,
     pub(crate) held: Held,
+    /// What its jobs say that they are of, 1 to 1023.
+    tag: u32,
     pub(crate) injector: Injector,
     /// CLOSED, DISCARD, STOPPED.
     pub(crate) closing: AtomicU32,
@@ -53,6 +56,7 @@ impl<H: Host> Core<H> {
             host,
             idle: Idle::new(),
             held: Held::new(),
+            tag: next_tag(),
             injector: Injector::new(),
             closing: AtomicU32::new(0),
             gone: AtomicU32::new(0),
@@ -68,6 +72,10 @@ impl<H: Host> Core<H> {
 
     pub(crate) fn host(&self) -> &H {
         &self.host
+    }
+
+    pub(crate) fn tag(&self) -> u32 {
+        self.tag
     }
 
     /// Tasks in a shared queue, roughly.
@@ -95,7 +103,14 @@ impl<H: Host> Core<H> {
                 self.push_own(worker, task);
                 Ok(())
             }
-            _ => self.injector.push(priority, task, seat.is_some()),
+            _ => trace::steps(
+                || self.injector.push(priority, task, seat.is_some()),
+                |accepted, note| {
+                    if priority == Priority::Normal && accepted.is_ok() {
+                        note(Event::Push(Queue::Shared, 1));
+                    }
+                },
+            ),
         };
         // Also when it was refused: it may have left an empty place in the queue, which somebody must pass before the pool can end.
         self.wake_one();
@@ -118,15 +133,23 @@ impl<H: Host> Core<H> {
         let lane = self.host.lane(me);
         // SAFETY: the seat says that this thread is worker `me`, inside its loop; the loop holds no owner while a task runs.
         let mut own = unsafe { lane.ring.owner() };
-        let Err(task) = own.push(task) else { return };
+        let push = trace::step(
+            || own.push(task),
+            |pushed| if pushed.is_ok() { Event::Push(Queue::Ring(me), 1) } else { Event::Full },
+        );
+        let Err(task) = push else { return };
         let mut moved: [Option<Task>; RING] = [const { None }; RING];
         let mut count = 0;
-        own.drain_half(|task| {
-            moved[count] = Some(task);
-            count += 1;
-        });
+        let drain = || {
+            own.drain_half(|task| {
+                moved[count] = Some(task);
+                count += 1;
+            })
+        };
+        trace::step(drain, |count| Event::Pop(Queue::Ring(me), *count));
         moved[count] = Some(task);
-        self.injector.push_many(Priority::Normal, count + 1, moved.into_iter().flatten());
+        let give = || self.injector.push_many(Priority::Normal, count + 1, moved.into_iter().flatten());
+        trace::step(give, |()| Event::Push(Queue::Shared, count + 1));
         lane.counters.count(Count::Overflowed, count as u64 + 1);
     }
 
@@ -150,7 +173,15 @@ impl<H: Host> Core<H> {
 
     /// Calls a worker that was claimed. Returns whether it is certain to come.
     fn call(&self, worker: usize) -> bool {
-        let wake = self.host.word(worker).set_token();
+        let wake = trace::steps(
+            || self.host.word(worker).set_token(),
+            |wake, note| {
+                note(Event::Token(worker));
+                if *wake == Wake::NobodyWoken {
+                    note(Event::NobodyWoken(worker));
+                }
+            },
+        );
         if wake == Wake::Notified {
             let lane = self.host.lane(self.seat().unwrap_or(worker));
             lane.counters.count(Count::Notified, 1);
@@ -169,7 +200,12 @@ impl<H: Host> Core<H> {
     /// Whether some queue has a task that can be taken. A ring that a thief is emptying counts as empty: it would only make
     /// others spin, and the thief wakes somebody after its move (race 52).
     pub(crate) fn anything_queued(&self) -> bool {
-        !self.injector.all_empty() || self.anything_stealable()
+        trace::step(|| !self.injector.all_empty(), |some| Event::Look(Queue::Shared, *some))
+            || (0..self.host.workers()).any(|worker| {
+                let lane = self.host.lane(worker);
+                trace::step(|| !lane.ring.stealer().is_empty(), |some| Event::Look(Queue::Ring(worker), *some))
+                    || !lane.window.is_empty()
+            })
     }
 
     /// Whether a ring has a task, or a window a branch.
@@ -186,6 +222,7 @@ impl<H: Host> Core<H> {
         self.end_rest(me);
         #[cfg(any(feature = "std", target_arch = "wasm32", test))]
         let _stay = fork::hot::enter(&self.host.lane(me).window);
+        trace::event(Event::Enter);
         let leave = unless_it_panics(|| Worker::new(self, me).work());
         H::set_seat(before);
         leave
@@ -200,6 +237,13 @@ impl<H: Host> Core<H> {
         meanwhile();
         worker.end_sleep();
         worker.work()
+    }
+
+    /// What a worker does that dies while it searches.
+    #[cfg(all(test, loom))]
+    pub(crate) fn search_and_die(&self, me: usize) {
+        self.idle.start_search(me);
+        let _ = self.anything_queued();
     }
 
     /// What a waker does that dies before it has called the worker that it has claimed.
@@ -230,6 +274,13 @@ impl<H: Host> Core<H> {
         }
         false
     }
+}
+
+/// Tags of pools, given out in turn; after 1023 of them they come again.
+fn next_tag() -> u32 {
+    // Not the models' atomic: it lives longer than one execution.
+    static TAGS: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);
+    TAGS.fetch_add(1, Ordering::Relaxed) % 1023 + 1
 }
 
 /// Runs the pool's own code, in which a panic must not be survived: it would leave words, rings and counts in the middle of a step, and others waiting

@@ -8,8 +8,10 @@
 use core::ptr::NonNull;
 
 use crate::job::Header;
+#[cfg(not(any(loom, shuttle)))]
+use crate::job::JobRef;
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod pooled {
     use alloc::boxed::Box;
     use alloc::vec::Vec;
@@ -138,20 +140,29 @@ mod pooled {
 /// # Safety
 ///
 /// Thread `runner` runs nothing any more, for ever, and nobody else calls this for it.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
 pub(crate) unsafe fn trap_all(runner: u32, words: &str) -> usize {
     // SAFETY: the caller's promise.
     pooled::all().filter(|job| unsafe { job.trap(runner, words) }).count()
 }
 
+/// Every job of the pool with this tag that nobody has claimed, with one more reference for a queue.
+#[cfg(not(any(loom, shuttle)))]
+#[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
+pub(crate) fn unclaimed(tag: u32) -> impl Iterator<Item = JobRef> {
+    pooled::all().filter_map(move |job| job.again(tag))
+}
+
 /// A header that nobody else refers to.
 pub(crate) fn allocate() -> NonNull<Header> {
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     return pooled::allocate();
     // In models each header is a box of its own, so that a use after its end is found.
     #[cfg(loom)]
-    NonNull::from(alloc::boxed::Box::leak(alloc::boxed::Box::new(Header::empty())))
+    return NonNull::from(alloc::boxed::Box::leak(alloc::boxed::Box::new(Header::empty())));
+    #[cfg(all(shuttle, not(loom)))]
+    NonNull::from(alloc::boxed::Box::leak(alloc::boxed::Box::new(Header::EMPTY)))
 }
 
 /// Gives a header back.
@@ -160,9 +171,9 @@ pub(crate) fn allocate() -> NonNull<Header> {
 ///
 /// It came from [`allocate`], no reference to it is left, and nothing in it needs to be dropped.
 pub(crate) unsafe fn recycle(header: NonNull<Header>) {
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pooled::recycle(header);
     // SAFETY: `allocate` made it from a box, and the caller holds the only reference.
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     drop(unsafe { alloc::boxed::Box::from_raw(header.as_ptr()) });
 }

@@ -23,6 +23,7 @@ mod model_atomic;
 #[doc(hidden)]
 pub mod model_steps;
 pub mod mpmc;
+mod patience;
 mod primitive;
 mod slot;
 pub mod spsc;

@@ -72,7 +72,7 @@ impl ThreadPool {
         let travel: Box<dyn FnOnce() + Send + '_> = Box::new(move || unsafe { place.fill(work()) });
         // SAFETY: what it borrows outlives this frame, or is in it; and this function waits for the closure's end.
         let travel: Box<dyn FnOnce() + Send + 'static> = unsafe { mem::transmute(travel) };
-        let (queued, waiting) = JobRef::new::<Here, _, ()>(travel);
+        let (queued, waiting) = JobRef::of_pool::<Here, _, ()>(core.tag(), travel);
         let queued = QueuedJob::new(queued);
         let task = Task::new(move || queued.run(<Here as Host>::runner()));
         if let Err(refused) = core.submit_at(Priority::Normal, task) {

@@ -15,15 +15,15 @@ use crate::primitive::{AtomicU32, AtomicU64, UnsafeCell};
 use crate::task::Task;
 
 /// Cells in a block. A batch is taken from one block at a time.
-pub(crate) const BLOCK: usize = if cfg!(loom) { 2 } else { 128 };
+pub(crate) const BLOCK: usize = if cfg!(any(loom, shuttle)) { 2 } else { 128 };
 
 /// The most blocks that one injector can have: what its queues can refer to, and room for those that are in somebody's hands.
-const MOST: usize = super::LEVELS * super::queue::TABLE + if cfg!(loom) { 8 } else { 1024 };
+const MOST: usize = super::LEVELS * super::queue::TABLE + if cfg!(any(loom, shuttle)) { 8 } else { 1024 };
 
 /// Blocks that exist from the start, so that a pool in its steady state allocates none.
-const FIRST: usize = if cfg!(loom) { 0 } else { 4 };
+const FIRST: usize = if cfg!(any(loom, shuttle)) { 0 } else { 4 };
 
-/// A cell's state as it was at some instant: which position it was last filled for, and how.
+/// A cell's state as it was at some instant: which position of which queue (`Queue::mark`) it was last filled for, and how.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct CellState(pub(super) u64);
 

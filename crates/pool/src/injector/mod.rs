@@ -8,7 +8,7 @@ mod blocks;
 mod coarse;
 mod overflow;
 mod queue;
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests;
 
 use core::sync::atomic::Ordering;

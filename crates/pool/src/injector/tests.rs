@@ -97,6 +97,23 @@ mod native {
         assert!(order.iter().copied().eq(0..pushed), "{} of {pushed} came, in another order", order.len());
     }
 
+    /// Race 31 between levels: a block that one queue has emptied goes to another, whose positions have the same numbers. What is left in its cells is no task of that one.
+    #[test]
+    fn race_31_a_block_that_goes_from_one_level_to_another() {
+        const EACH: usize = 1000;
+        let injector = Injector::new();
+        let (flags, task) = flags(3 * EACH);
+        for (level, priority) in [NORMAL, Priority::High, Priority::Background].into_iter().enumerate() {
+            for index in 0..EACH {
+                assert!(injector.push(priority, task(level * EACH + index), false).is_ok());
+                assert_eq!(injector.len(priority), 1, "one place for one task");
+                injector.pop(priority, 1, 8, Task::run);
+                assert!(injector.is_empty(priority));
+            }
+        }
+        assert!(ran(&flags).iter().all(|times| *times == 1), "{:?}", ran(&flags));
+    }
+
     #[test]
     fn a_batch_that_promised_too_much_leaves_no_hole_that_blocks() {
         let injector = Injector::new();

@@ -305,39 +305,6 @@ fn race_18_the_jobs_of_a_dead_thread_are_trapped() {
     drop(queued);
 }
 
-/// Race 18: a runner that dies between DONE and telling whoever waits: the reaper tells in its place. Headers that it is done with are left alone.
-#[test]
-fn race_18_the_joiners_of_what_had_ended_are_told() {
-    use core::future::Future;
-    use core::pin::pin;
-    use core::task::{Context, Poll, Waker};
-
-    struct Flag(AtomicU32);
-    impl std::task::Wake for Flag {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    const DEAD: u32 = 65_002;
-    let (before, waiting) = crate::job::JobRef::new::<NativeHost, _, _>(|| 1);
-    before.run_if_queued(DEAD);
-    drop(waiting);
-    let (queued, waiting) = crate::job::JobRef::new::<NativeHost, _, _>(|| 2);
-    let flag = Arc::new(Flag(AtomicU32::new(0)));
-    let waker = Waker::from(Arc::clone(&flag));
-    let mut context = Context::from_waker(&waker);
-    let mut handle = pin!(crate::handle::Handle::<i32, NativeHost>::new(waiting));
-    assert!(handle.as_mut().poll(&mut context).is_pending());
-    assert!(queued.header().claim(DEAD));
-    // SAFETY: just claimed.
-    unsafe { queued.header().run_and_die() };
-    // SAFETY: no thread has this number.
-    assert_eq!(unsafe { crate::slab::trap_all(DEAD, "") }, 0);
-    assert_eq!(flag.0.load(Ordering::Relaxed), 1);
-    assert!(matches!(handle.as_mut().poll(&mut context), Poll::Ready(Ok(2))));
-}
-
 /// Races 11, 14, M11: a worker dies between claiming a sleeper and calling it. Without the reaper's call to everybody the sleeper is listed
 /// as a searcher for ever, and nobody wakes anybody.
 #[test]
@@ -557,4 +524,63 @@ fn race_19_a_panic_in_the_pools_own_code_ends_the_process() {
     let said = std::string::String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && output.status.code() != Some(101), "{:?}: {said}", output.status);
     assert!(said.contains("on purpose") && said.contains("a bug of the pool"), "{said}");
+}
+
+/// Race 16: a worker dies with jobs that it has taken from the shared queue, one on its stack, the others in its ring. All of them are run, each once, and their handles say so; the
+/// detached one that was on its stack is lost, and nothing else.
+#[test]
+fn race_16_what_a_dead_worker_carried_is_run_by_another() {
+    let core = bare(2);
+    let ran = Arc::new(AtomicU32::new(0));
+    let (mut handles, mut carried) = (Vec::new(), Vec::new());
+    let carry = || crate::worker::Worker::new(&core, 0).pop_injector(crate::Priority::Normal).expect("a task");
+    for _ in 0..4 {
+        let ran = Arc::clone(&ran);
+        let (queued, waiting) = crate::job::JobRef::of_pool::<NativeHost, _, _>(core.tag(), move || {
+            ran.fetch_add(1, Ordering::Relaxed);
+        });
+        let queued = crate::job::QueuedJob::new(queued);
+        core.submit(Task::new(move || queued.run(0)));
+        handles.push(crate::handle::Handle::<(), NativeHost>::new(waiting));
+    }
+    carried.push(carry());
+    assert!(!core.host().lane(0).ring.stealer().is_empty(), "some are in its ring");
+    let detached = Arc::clone(&ran);
+    core.submit(Task::new(move || {
+        detached.fetch_add(100, Ordering::Relaxed);
+    }));
+    while core.host().lane(1).ring.stealer().is_empty() && !core.injector.all_empty() {
+        carried.push(carry());
+    }
+    // It dies here. What the reaper does:
+    for job in crate::slab::unclaimed(core.tag()) {
+        let queued = crate::job::QueuedJob::new(job);
+        core.queue_again(Task::new(move || queued.run(0)));
+    }
+    core.bury(0);
+    assert!(core.host().lane(0).ring.stealer().is_empty(), "its ring was emptied");
+    core.close(false);
+    assert_eq!(core.run(1), Leave::Stop);
+    for mut handle in handles {
+        assert!(matches!(handle.try_join(), Some(Ok(()))));
+    }
+    let ran = ran.load(Ordering::Relaxed);
+    assert!(ran % 100 == 4, "{ran}");
+    carried.into_iter().for_each(core::mem::forget);
+}
+
+/// The same from another side: only jobs of that pool, that nobody has claimed and somebody waits for, are queued again.
+#[test]
+fn jobs_of_others_are_not_queued_again() {
+    let (core, other) = (bare(1), bare(1));
+    assert_ne!(core.tag(), other.tag());
+    let job = |core: &Core<NativeHost>| crate::job::JobRef::of_pool::<NativeHost, _, _>(core.tag(), || ());
+    let (mine, claimed, others) = (job(&core), job(&core), job(&other));
+    assert!(claimed.0.header().claim(7));
+    assert_eq!(crate::slab::unclaimed(core.tag()).count(), 1);
+    drop((mine, others));
+    assert_eq!(crate::slab::unclaimed(core.tag()).count(), 0);
+    // SAFETY: just claimed.
+    unsafe { claimed.0.header().run() };
+    assert_eq!(crate::slab::unclaimed(core.tag()).count(), 0);
 }

@@ -4,18 +4,24 @@
 //! refused. In this order:
 //!
 //! 1. Jobs that it had claimed are completed as [`Trapped`](crate::JoinError::Trapped), with the thread's last words. Whoever waits is told.
-//! 2. Its pool goes on without it (`Core::bury`): what it was, said it would do, or had claimed in the shared queue is settled.
+//! 2. Jobs of its pool that nobody has claimed are queued once more: one of them may have been on the worker's stack, on its way from a queue to its ring or to its run. A
+//!    job is run once, however often it is queued.
+//! 3. Its pool goes on without it (`Core::bury`): what it was, said it would do, or had claimed in the shared queue is settled.
 //!
-//! A task that it was about to move from one ring to another at that moment is lost; if it has a handle, a `join` still claims and runs it.
+//! So what is lost is: the tasks that it ran; and *detached* tasks (no handle) that it had taken from a queue, and neither put into its ring nor begun. A trap strikes in users' code, where it has taken
+//! nothing else; only a page that terminates a worker can strike there. With each such job the dead one's reference is lost, and so its header, to the slab.
 
 use std::sync::{Arc, Weak};
 
 use weblane_workers::{MAX_THREADS, ThreadId, last_words, on_death};
 
 use super::host::WebHost;
+use crate::host::Host;
+use crate::job::QueuedJob;
 use crate::primitive::ShortLock;
 use crate::scheduler::Core;
 use crate::slab;
+use crate::task::Task;
 
 /// The pool that each thread belongs to, and its number there.
 ///
@@ -43,6 +49,10 @@ fn bury(dead: ThreadId) {
     if let Some((core, worker)) = pool
         && let Some(core) = core.upgrade()
     {
+        for job in slab::unclaimed(core.tag()) {
+            let queued = QueuedJob::new(job);
+            core.queue_again(Task::new(move || queued.run(<WebHost as Host>::runner())));
+        }
         core.bury(worker);
     }
 }

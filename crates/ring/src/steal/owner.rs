@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::sync::atomic::Ordering;
 
-use super::ring::{FREE, Ring};
+use super::ring::{COPIES, FREE, Ring};
 
 /// The end of the one thread that pushes.
 ///
@@ -18,9 +18,9 @@ use super::ring::{FREE, Ring};
 ///
 /// | operation | atomic loads | stores | read-modify-writes |
 /// |---|---|---|---|
-/// | [`push`](Owner::push) | none; 2 Acquire when the ring seems full | 1 Release (on wasm a swap) | – |
-/// | [`pop`](Owner::pop), [`pop_lifo`](Owner::pop_lifo) | 1 Acquire | – | 1 Release |
-/// | [`drain_half`](Owner::drain_half) | 1 Acquire | – | 1 Release for all |
+/// | [`push`](Owner::push) | natively 2 of what is the owner's own (Relaxed); 2 Acquire more when the ring seems full | 1 Release (on wasm a swap) | – |
+/// | [`pop`](Owner::pop), [`pop_lifo`](Owner::pop_lifo) | 1 Acquire, natively 1 of the owner's own | – | 1 Release |
+/// | [`drain_half`](Owner::drain_half) | 1 Acquire, natively 1 of the owner's own | – | 1 Release for all |
 /// | [`len`](Owner::len), [`is_empty`](Owner::is_empty) | 1 Acquire | – | – |
 /// | [`free`](Owner::free) | 2 Acquire | – | – |
 ///
@@ -42,8 +42,7 @@ impl<'a, T, const N: usize> Owner<'a, T, N> {
 
     /// Where the next value goes.
     fn tail(&self) -> u32 {
-        let private = &self.ring.private;
-        private.pushes.get().wrapping_sub(private.pops.get())
+        self.ring.own_pushes().wrapping_sub(self.ring.own_pops())
     }
 
     /// Appends a value at the young end.
@@ -78,8 +77,10 @@ impl<'a, T, const N: usize> Owner<'a, T, N> {
 
     /// Publishes the next `count` values, which have been written.
     pub(super) fn publish(&mut self, count: u32) {
-        let pushes = self.ring.private.pushes.get().wrapping_add(count);
-        self.ring.private.pushes.set(pushes);
+        let pushes = self.ring.own_pushes().wrapping_add(count);
+        if COPIES {
+            self.ring.private.pushes.set(pushes);
+        }
         // Release: pairs with the Acquire in `Stealer::claim`; who sees the number sees the values.
         crate::primitive::publish(&self.ring.pushes.0, pushes);
     }
@@ -107,9 +108,10 @@ impl<'a, T, const N: usize> Owner<'a, T, N> {
     ///
     /// Lock-free: starts again only when a thief has just taken something. One load, one read-modify-write.
     pub fn pop(&mut self) -> Option<T> {
+        let pushes = self.ring.own_pushes();
         loop {
             let seen = self.ring.load_packed();
-            if seen.len(self.ring.private.pushes.get()) == 0 {
+            if seen.len(pushes) == 0 {
                 return None;
             }
             if self.ring.claim(seen, seen.claim_old(1)) {
@@ -125,15 +127,21 @@ impl<'a, T, const N: usize> Owner<'a, T, N> {
     ///
     /// As [`pop`](Owner::pop).
     pub fn pop_lifo(&mut self) -> Option<T> {
+        let pushes = self.ring.own_pushes();
         loop {
             let seen = self.ring.load_packed();
-            if seen.len(self.ring.private.pushes.get()) == 0 {
+            if seen.len(pushes) == 0 {
                 return None;
             }
-            if self.ring.claim(seen, seen.claim_young()) {
-                self.ring.private.pops.set(seen.pops().wrapping_add(1));
+            // What is needed after the claim is ready before: the claim is where natively the processor waits.
+            let claimed = seen.claim_young();
+            let youngest = pushes.wrapping_sub(claimed.pops());
+            if self.ring.claim(seen, claimed) {
+                if COPIES {
+                    self.ring.private.pops.set(claimed.pops());
+                }
                 // SAFETY: just claimed; the tail, one lower now, is where the youngest value was.
-                return Some(unsafe { self.ring.read(self.tail()) });
+                return Some(unsafe { self.ring.read(youngest) });
             }
         }
     }
@@ -148,7 +156,7 @@ impl<'a, T, const N: usize> Owner<'a, T, N> {
     pub fn drain_half(&mut self, mut take: impl FnMut(T)) -> usize {
         loop {
             let seen = self.ring.load_packed();
-            let len = seen.len(self.ring.private.pushes.get());
+            let len = seen.len(self.ring.own_pushes());
             let count = len - len / 2;
             if count == 0 {
                 return 0;
@@ -165,7 +173,7 @@ impl<'a, T, const N: usize> Owner<'a, T, N> {
     /// The values inside. Exact or, when thieves are at work, more than there are a moment later.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ring.load_packed().len(self.ring.private.pushes.get()) as usize
+        self.ring.load_packed().len(self.ring.own_pushes()) as usize
     }
 
     /// Whether nothing is inside. `true` stays true until this owner pushes; `false` may be out of date.

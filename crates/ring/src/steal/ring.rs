@@ -57,11 +57,15 @@ pub(super) const FREE: u32 = 0;
 /// this number is.
 pub(super) const BUSY: u32 = u32::MAX;
 
+/// Whether the owner has copies of its own numbers. Natively a copy would be a store more for each push or pop, which waits in the store buffer for the next claim; on wasm
+/// it spares atomic loads, which are dearer there (together 21 instead of 29 nanoseconds for a push and a pop in Chromium).
+pub(super) const COPIES: bool = cfg!(any(target_arch = "wasm32", weblane_sc));
+
 /// What only the owner uses, in plain memory.
 pub(super) struct Private {
-    /// A copy of `pushes`.
+    /// A copy of `pushes`, where there are [`COPIES`].
     pub(super) pushes: Cell<u32>,
-    /// A copy of the pops in `packed`, which only the owner changes.
+    /// A copy of the pops in `packed`, which only the owner changes; likewise.
     pub(super) pops: Cell<u32>,
     /// All slots before this position are free.
     pub(super) reclaimed: Cell<u32>,
@@ -78,7 +82,8 @@ pub(super) struct Private {
 ///
 /// # Memory ordering
 ///
-/// Making the ends touches no atomic: [`split`](Ring::split) has the ring to itself, and the caller of [`owner`](Ring::owner) answers for the order between one owner
+/// Making the ends touches no atomic: [`split`](Ring::split) has the ring to itself, and the caller of [`owner`](Ring::owner) answers for the order
+/// between one owner
 /// and the next.
 ///
 /// # Examples
@@ -218,6 +223,24 @@ impl<T, const N: usize> Ring<T, N> {
     pub(super) unsafe fn read(&self, position: u32) -> T {
         // SAFETY: a claimed position was published, so a value is there; the claim gives it to the caller alone.
         unsafe { self.slot(position).read() }
+    }
+
+    /// How many the owner has pushed; for the owner, who alone changes that.
+    pub(super) fn own_pushes(&self) -> u32 {
+        if COPIES {
+            return self.private.pushes.get();
+        }
+        // Relaxed: whoever wrote it last sees that.
+        self.pushes.0.load(Ordering::Relaxed)
+    }
+
+    /// How many the owner has popped at the young end; likewise.
+    pub(super) fn own_pops(&self) -> u32 {
+        if COPIES {
+            return self.private.pops.get();
+        }
+        // Relaxed: whatever thieves have done to the other half, this half is as the owner left it.
+        Packed(self.packed.0.load(Ordering::Relaxed)).pops()
     }
 
     pub(super) fn load_packed(&self) -> Packed {

@@ -31,7 +31,8 @@ impl<T> Steal<T> {
 ///
 /// # Progress
 ///
-/// A thief never waits: while another one is at work it is told [`Steal::Busy`]. Its own turn starts again only when the owner has just taken something. A thief that
+/// A thief never waits: while another one is at work it is told [`Steal::Busy`]. Its own turn starts again only when the owner has just taken
+/// something. A thief that
 /// is stopped in its turn keeps the others out, and the slots that it has claimed in use; the owner goes on.
 ///
 /// # Memory ordering

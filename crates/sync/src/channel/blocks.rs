@@ -93,9 +93,9 @@ impl<T> Blocks<T> {
     #[inline]
     pub(super) fn get(&self, block: u32) -> &Block<T> {
         let (bucket, place) = place(block);
-        // Acquire: pairs with the Release in `take`. SAFETY: the bucket was there when the number was given out, it has that many blocks, and it lives as
-        // long as the channel.
-        unsafe { &*self.buckets.get_unchecked(bucket).load(Ordering::Acquire).add(place) }
+        // Relaxed: whoever knows the number has acquired it from whoever was given it, and with it the bucket. SAFETY: the bucket was there when the number was
+        // given out, it has that many blocks, and it lives as long as the channel.
+        unsafe { &*self.buckets.get_unchecked(bucket).load(Ordering::Relaxed).add(place) }
     }
 
     /// A block that nobody uses, with nothing after it.
@@ -116,11 +116,11 @@ impl<T> Blocks<T> {
         loop {
             let (index, _) = place(block);
             let bucket = self.buckets.get(index).expect("an unbounded channel holds at most 2^23 blocks");
-            // Acquire: as in `get`.
+            // Acquire: pairs with the Release below, of whoever has made it.
             if bucket.load(Ordering::Acquire).is_null() {
                 let blocks: Box<[Block<T>]> = (0..1_u32 << index).map(|_| Block::new(self.young)).collect();
                 let blocks = Box::into_raw(blocks);
-                // Release: pairs with the Acquire in `get`.
+                // Release: pairs with the Acquire above.
                 let made =
                     bucket.compare_exchange(ptr::null_mut(), blocks.cast(), Ordering::Release, Ordering::Relaxed);
                 if made.is_err() {

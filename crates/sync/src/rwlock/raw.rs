@@ -322,3 +322,58 @@ impl RawRwLock {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::RawRwLock;
+
+    /// Who spins tries again as soon as the word has changed.
+    #[test]
+    fn a_change_ends_the_looking() {
+        let lock = RawRwLock::new();
+        assert!(lock.try_write().is_ok());
+        let attempt = |lock: &RawRwLock| {
+            let result = lock.try_write();
+            if result.is_err() {
+                // The holder goes in this very moment.
+                lock.unlock();
+            }
+            result
+        };
+        assert!(lock.spinning(2, attempt).is_ok());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::RawRwLock;
+
+    /// Two step the gate at once, and a writer comes between: none of the steps is lost, or he would fall asleep on a gate that had gone back.
+    #[test]
+    fn two_steps_at_once() {
+        let mut builder = loom::model::Builder::new();
+        // The one that steps late, the other before his second step, and the writer before he sleeps.
+        builder.preemption_bound = Some(3);
+        builder.check(|| {
+            let lock = Arc::new(RawRwLock::new());
+            assert!(lock.try_write().is_ok());
+            let (one, two) = (Arc::clone(&lock), Arc::clone(&lock));
+            let holder = thread::spawn(move || {
+                one.unlock();
+                one.write().unwrap();
+                one.unlock();
+            });
+            let writer = thread::spawn(move || {
+                two.write().unwrap();
+                two.unlock();
+            });
+            // As one does who has cleared a mark some time ago.
+            lock.wake_writer();
+            holder.join().unwrap();
+            writer.join().unwrap();
+        });
+    }
+}
