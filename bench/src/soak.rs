@@ -1,8 +1,9 @@
 //! Everything at once, for a long time, with counts that must add up: what `cargo xtask soak` runs in a page.
 //!
 //! Each round submits plain tasks that spawn tasks, tasks with handles of which some are cancelled, all priorities, joins, JS tasks one by one, in
-//! batches and to all workers, and a promise that keeps its worker in the event loop; once a minute a worker grows the memory. After each round all
-//! that was submitted must be accounted for; at the end a flood is discarded.
+//! batches and to all workers, and a promise that keeps its worker in the event loop; once a minute a worker grows the memory, and the main thread is
+//! blocked for a quarter of a second. After each round all that was submitted must be accounted for; at the end a flood is discarded. The pool's own
+//! count of JS tasks must be ours, and its watchdog must have been silent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use js_sys::{Function, Object, Promise, Reflect};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use weblane_pool::{JoinError, JsReply, JsTask, Priority, Shutdown, ThreadPool, join};
+use weblane_pool::{
+    JoinError, JsReply, JsTask, LatencyHistogram, Priority, Shutdown, ThreadPool, join, watchdog_barks,
+};
 use weblane_workers::{Options, init, ready};
 
 const WORKERS: usize = 4;
@@ -190,6 +193,27 @@ async fn round(pool: &ThreadPool, counts: &Arc<Counts>, number: u32) -> Outcome<
     settle(counts).await
 }
 
+/// The main thread is busy with something else: Rust tasks run all the while, and what they send to the main thread waits for it.
+async fn blocked_main(pool: &ThreadPool, counts: &Arc<Counts>) -> Outcome<()> {
+    let (start, mut tasks) = (now(), Vec::new());
+    while now() - start < 250.0 {
+        add(&counts.submitted, 1);
+        let inside = Arc::clone(counts);
+        tasks.push(pool.spawn(move || {
+            add(&inside.run, 1);
+            fib(10)
+        }));
+        let pause = now();
+        while now() - pause < 1.0 {}
+    }
+    for task in tasks {
+        if task.await.map_err(text)? != 55 {
+            return Err("a task of a blocked page".into());
+        }
+    }
+    Ok(())
+}
+
 async fn soak(minutes: f64) -> Outcome<String> {
     let threads = init(Options::new().count(WORKERS).name("soak").start_timeout(core::time::Duration::from_secs(60)))
         .map_err(text)?;
@@ -213,6 +237,7 @@ async fn soak(minutes: f64) -> Outcome<String> {
                 return Err(format!("growth: {grown}, {copied}"));
             }
             add(&counts.growths, 1);
+            blocked_main(&pool, &counts).await?;
         }
         if first.is_none() && now() - start >= minutes.min(2.0) * 30_000.0 {
             first = Some(level());
@@ -228,19 +253,33 @@ async fn soak(minutes: f64) -> Outcome<String> {
     }
     add(&counts.submitted, flood);
     pool.shutdown(Shutdown::Discard).await;
-    let discarded: u64 = pool.metrics().workers.iter().map(|worker| worker.discarded).sum();
+    let (mut latency, mut discarded, mut js_counted) = (LatencyHistogram::default(), 0, 0);
+    for worker in pool.metrics().workers {
+        latency.merge(&worker.js_latency);
+        discarded += worker.discarded;
+        js_counted += worker.js;
+    }
+    let quantile = |part| latency.quantile_us(part).unwrap_or(0);
+    let barks = watchdog_barks();
     let (submitted, run, cancelled) = (read(&counts.submitted), read(&counts.run), read(&counts.cancelled));
     let (js_submitted, js_run) = (read(&counts.js_submitted), read(&counts.js_run));
     let first = first.unwrap_or(last);
-    let ok = submitted == run + cancelled + discarded && js_submitted == js_run && last <= first * 1.05 && before > 0;
+    let ok = submitted == run + cancelled + discarded
+        && js_submitted == js_run
+        && last <= first * 1.05
+        && before > 0
+        && js_counted == js_run
+        && barks == 0;
     Ok(format!(
         "{{\"ok\":{ok},\"minutes\":{:.2},\"rounds\":{rounds},\"submitted\":{submitted},\"run\":{run},\"cancelled\":{cancelled},\"discarded\":{discarded},\
          \"js_submitted\":{js_submitted},\"js_run\":{js_run},\"js_replies\":{},\"held_promises\":{},\"growths\":{},\"memory_first\":{first},\
-         \"memory_last\":{last}}}",
+         \"memory_last\":{last},\"js_p50_us\":{},\"js_p99_us\":{},\"js_counted\":{js_counted},\"watchdog\":{barks}}}",
         (now() - start) / 60_000.0,
         read(&counts.js_replies),
         read(&counts.held),
         read(&counts.growths),
+        quantile(0.5),
+        quantile(0.99),
     ))
 }
 

@@ -187,6 +187,8 @@ struct Thread {
     cells: u32,
     /// Somebody whom it claimed did not stir: it may claim another, although that one is a searcher by the claim.
     unstirred: bool,
+    /// It has just told all whom it had claimed, and goes on there.
+    told: Option<Then>,
     /// It gave this worker, and one, the first reason not to sleep: it is to be notified.
     owes: u8,
 }
@@ -238,6 +240,7 @@ impl Acceptor {
             overflows: false,
             cells: 0,
             unstirred: false,
+            told: None,
             owes: 0,
         });
         self.threads.len() - 1
@@ -278,6 +281,9 @@ impl Acceptor {
         let index = self.thread(name);
         let (at, worker) = (self.threads[index].at, self.threads[index].worker);
         let owes = core::mem::take(&mut self.threads[index].owes);
+        if !matches!(what, What::Notify(..)) {
+            self.threads[index].told = None;
+        }
         if owes != 0 && !self.coarse {
             return must(matches!(what, What::Notify(to, _) if to + 1 == owes), || {
                 format!("w{} is to be notified", owes - 1)
@@ -285,7 +291,14 @@ impl Acceptor {
         }
         // What any thread may do at any time, and what is of the model only.
         match what {
-            What::Notify(..) if self.coarse => return Ok(()),
+            What::Notify(_, woken) if self.coarse => {
+                // It may claim another one now. (Where it tells who was claimed it is not over: that is how it stands in the trace.)
+                if let Some(then) = self.threads[index].told.filter(|_| woken == 0) {
+                    self.threads[index].unstirred = true;
+                    self.threads[index].at = At::Retry { then };
+                }
+                return Ok(());
+            }
             What::Uncount(js) => {
                 let Some(me) = worker else { return Err("only a worker counts its own messages down".to_owned()) };
                 self.words[me].js -= 1;
@@ -409,6 +422,9 @@ impl Acceptor {
             }
             _ => return Err(format!("{tokens:b} are claimed and have no token, or one is not notified")),
         };
+        if tokens == 0 {
+            self.threads[index].told = Some(then);
+        }
         Ok(match (tokens, self.threads[index].unstirred) {
             (0, true) => At::Retry { then },
             (0, false) => then.at(),

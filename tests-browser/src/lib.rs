@@ -22,12 +22,17 @@ thread_local! {
     static POOL: RefCell<Option<ThreadPool>> = const { RefCell::new(None) };
 }
 
-/// This page's workers, started on the first call.
+/// This page's workers, started on the first call: four.
 pub async fn workers() -> Vec<ThreadId> {
+    workers_of(WORKERS).await
+}
+
+/// The same with so many workers; the first call of a page decides.
+pub async fn workers_of(count: usize) -> Vec<ThreadId> {
     let known = IDS.with_borrow(Clone::clone);
     let ids = known.unwrap_or_else(|| {
         let ids = weblane_workers::init(
-            Options::new().count(WORKERS).name("test").start_timeout(std::time::Duration::from_secs(60)),
+            Options::new().count(count).name("test").start_timeout(std::time::Duration::from_secs(60)),
         )
         .expect("workers");
         IDS.set(Some(ids.clone()));
@@ -62,8 +67,19 @@ pub async fn sleep(milliseconds: u32) {
     JsFuture::from(promise).await.expect("a timer does not fail");
 }
 
-/// Waits, without blocking, until `done`; fails after a minute with `what`.
-pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+/// The watchdog never fires in these tests: asked wherever they wait, so also at their ends.
+fn no_watchdog() {
+    assert_eq!(weblane_pool::watchdog_barks(), 0, "the watchdog has barked: the console says why");
+}
+
+/// Waits, without blocking, until `done`; fails after a minute with `what`, or if the watchdog of a pool has barked meanwhile.
+pub async fn eventually(what: &str, done: impl FnMut() -> bool) {
+    eventually_watched(what, done).await;
+    no_watchdog();
+}
+
+/// [`eventually`] where the watchdog may bark.
+pub async fn eventually_watched(what: &str, mut done: impl FnMut() -> bool) {
     let start = now();
     while !done() {
         assert!(now() - start < 60_000.0, "not in a minute: {what}");
@@ -79,7 +95,10 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
             assert!(late.as_mut().poll(context).is_pending(), "not in a minute: {what}");
             Poll::Pending
         }
-        ready => ready,
+        ready => {
+            no_watchdog();
+            ready
+        }
     })
     .await
 }

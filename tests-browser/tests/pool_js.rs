@@ -8,7 +8,9 @@ use js_sys::{Array, Object, Reflect, Uint8Array, WebAssembly};
 use tests_browser::{eval, eventually, get, global_number, now, pool, report, sleep, soon, workers};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-use weblane_pool::{JsError, JsReply, JsTask, ThreadPool, js_pending, should_yield};
+use weblane_pool::{
+    JsError, JsReply, JsTask, Priority, TaskPhase, ThreadPool, js_pending, set_task_hook, should_yield,
+};
 use weblane_workers::{Message, SendErrorReason, send, word};
 
 wasm_bindgen_test_configure!(run_in_browser);
@@ -354,6 +356,134 @@ async fn race_34_a_long_task_learns_that_js_waits() {
     assert_eq!(soon("the long task", task).await.expect("no panic"), (false, true));
     assert_eq!(soon("the JS task", reply).await, Ok(4.into()));
     assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+/// How long JS tasks waited, as `metrics` says: one by one each is timed, of a flood every eighth and counts for eight.
+#[wasm_bindgen_test]
+async fn the_latency_of_js_tasks_is_counted_on_their_workers() {
+    const ALONE: u64 = 20;
+    const FLOOD: u64 = 2_000;
+    let pool = pool().await;
+    let target = pool.threads()[2];
+    let waits = || {
+        let metrics = pool.metrics();
+        let worker = metrics.workers.iter().find(|worker| worker.thread == target).expect("there");
+        (worker.js, worker.js_latency)
+    };
+    let (js, before) = waits();
+    for index in 0..ALONE {
+        let reply = pool.spawn_js_on(target, JsTask::new(Ok::<JsValue, JsValue>).payload((index as u32).into()));
+        soon("a reply", reply.expect("sent")).await.expect("a value");
+    }
+    assert_eq!((waits().0 - js, waits().1.count() - before.count()), (ALONE, ALONE));
+    // A batch is one message.
+    let batch: Vec<_> = (0..64).map(|_| code("1")).collect();
+    soon("a batch", pool.spawn_js_batch_on(target, batch).expect("sent")).await;
+    assert_eq!((waits().0 - js, waits().1.count() - before.count()), (ALONE + 64, ALONE + 1));
+    // The worker is kept from its event loop while the flood is posted, so that all of it waits there, for a time that is known from below.
+    let (began, go) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (in_task, gate) = (Arc::clone(&began), Arc::clone(&go));
+    let keep = JsTask::new(move |_| {
+        in_task.store(1, Ordering::SeqCst);
+        while gate.load(Ordering::SeqCst) == 0 {
+            let _ = weblane_futex::wait(&gate, 0, None);
+        }
+        Ok::<_, JsValue>(JsValue::UNDEFINED)
+    });
+    let kept = pool.spawn_js_on(target, keep).expect("sent");
+    eventually("the worker to be kept", || began.load(Ordering::SeqCst) == 1).await;
+    let (_, before) = waits();
+    let handles: Vec<_> = (0..FLOOD).map(|_| pool.spawn_js_on(target, code("1")).expect("sent")).collect();
+    sleep(20).await;
+    go.store(1, Ordering::SeqCst);
+    weblane_futex::notify_all(&go);
+    soon("the kept one", kept).await.expect("a value");
+    for handle in handles {
+        soon("one of the flood", handle).await.expect("a value");
+    }
+    let (_, after) = waits();
+    let counted = after.count() - before.count();
+    assert!(counted <= FLOOD && counted > FLOOD - 8, "{counted} of {FLOOD}");
+    // 20 ms, but for the clock's steps: in the bucket of 8 to 16 ms, or above.
+    let long: u64 =
+        after.buckets()[14..].iter().zip(&before.buckets()[14..]).map(|(after, before)| after - before).sum();
+    assert_eq!(long, counted, "{after:?}");
+    report(&format!("JS tasks of a worker, latency: {:?}", after.buckets()));
+}
+
+/// With the feature `user-timing`, which these tests have: Rust tasks show by name in the profiler, on the track of the worker that ran them; those
+/// without a name leave nothing. With `task-hook`, the hook is told of both kinds, on their workers.
+#[wasm_bindgen_test]
+async fn named_rust_tasks_are_measured_and_the_hook_is_told() {
+    static TOLD: [AtomicU32; 2] = [AtomicU32::new(0), AtomicU32::new(0)];
+    fn hook(name: &str, phase: TaskPhase) {
+        if name.starts_with("weblane hooked") {
+            let end = usize::from(phase != TaskPhase::Begin);
+            // A bit for each thread, above a count.
+            let here = weblane_workers::current().expect("ours").index();
+            TOLD[end].fetch_add(1, Ordering::SeqCst);
+            TOLD[end].fetch_or(1 << (16 + here), Ordering::SeqCst);
+        }
+    }
+    const ENTRIES: &str =
+        "performance.getEntriesByType('measure').filter(entry => entry.name.startsWith('weblane hooked'))";
+    let pool = pool().await;
+    set_task_hook(Some(hook));
+    let entries = || async {
+        let mut all = Vec::new();
+        for id in pool.threads() {
+            let task = JsTask::new(|_| {
+                Ok::<JsValue, JsValue>(eval(&format!("{ENTRIES}.map(entry => [entry.name, entry.duration])")))
+            });
+            let list: Array =
+                soon("the entries", pool.spawn_js_on(id, task).expect("sent")).await.expect("a list").unchecked_into();
+            all.extend(
+                list.iter()
+                    .map(|pair| (id.index(), get(&pair, "0").as_string().expect("a name"), get(&pair, "1").as_f64())),
+            );
+        }
+        all
+    };
+    assert_eq!(entries().await, []);
+    let here = || weblane_workers::current().expect("ours").index();
+    let spin = move || {
+        let start = now();
+        while now() - start < 3.0 {}
+        here()
+    };
+    let one = soon("a named task", pool.named("weblane hooked task").spawn(spin)).await.expect("no panic");
+    soon("one without a name", pool.spawn(spin)).await.expect("no panic");
+    let two = pool
+        .named("weblane hooked search")
+        .priority(Priority::High)
+        .spawn_cancellable(move |token| (token.is_cancelled(), here()));
+    let (cancelled, two) = soon("a named task with a token", two).await.expect("no panic");
+    assert!(!cancelled);
+    let ran = Arc::new(AtomicU32::new(0));
+    let inner = Arc::clone(&ran);
+    pool.named("weblane hooked detached").spawn_detached(move || inner.store(here(), Ordering::SeqCst));
+    eventually("a detached named task", || ran.load(Ordering::SeqCst) != 0).await;
+    let three = ran.load(Ordering::SeqCst);
+    let target = pool.threads()[1];
+    soon("a named JS task", pool.spawn_js_on(target, code("1").name("weblane hooked JS")).expect("sent"))
+        .await
+        .expect("a value");
+    set_task_hook(None);
+    soon("nobody is told", pool.spawn_js_on(target, code("1").name("weblane unheard")).expect("sent"))
+        .await
+        .expect("a value");
+    let expected = [(one, "task"), (two, "search"), (three, "detached"), (target.index(), "JS")];
+    let all = entries().await;
+    assert_eq!(all.len(), expected.len(), "{all:?}");
+    for (thread, name) in expected {
+        let entry = all.iter().find(|entry| entry.1 == format!("weblane hooked {name}"));
+        let (id, _, duration) = entry.unwrap_or_else(|| panic!("{name} in {all:?}"));
+        assert_eq!(*id, thread, "measured where it ran");
+        assert!(name != "task" || duration.is_some_and(|duration| duration >= 2.5), "{all:?}");
+    }
+    let threads = expected.iter().fold(0, |threads, (thread, _)| threads | 1 << (16 + thread));
+    let told = TOLD.each_ref().map(|told| told.load(Ordering::SeqCst));
+    assert_eq!(told, [threads | 4; 2], "begin and end of each, on its worker");
 }
 
 /// With the feature `user-timing`, which these tests have: tasks show by name in the profiler.

@@ -10,6 +10,7 @@ mod check_no_std;
 mod demo;
 mod kit;
 mod mutants;
+mod races;
 mod readme_app;
 mod serve;
 mod setup;

@@ -24,7 +24,7 @@ pub(crate) fn run(_: &ArgMatches) -> kit::Result<()> {
     for engine in Engine::ALL {
         let name = engine.name();
         // A browser that cannot be had must not hide what the other suites say.
-        if let Err(error) = test_wasm::suites(&mut tally, engine, None) {
+        if let Err(error) = test_wasm::suites(&mut tally, engine, None, false) {
             tally.step(&format!("{name}, set-up"), || Err(error));
         }
         let out = kit::target().join("demo-headless").join(name);

@@ -46,10 +46,12 @@ pub(crate) fn suites(tally: &mut Tally, preemptions: u8) -> kit::Result<()> {
         ("weblane-pool", "--lib"),
     ];
     tally.suite("loom", packages.map(|(package, what)| model(package, what, "--cfg loom", "loom")))?;
-    // The rings as they are on wasm, where every load reads the newest value and no fences are emitted; and as they are without 64-bit atomics.
-    let sc = model("weblane-ring", "--tests", "--cfg loom --cfg weblane_sc", "loom-sc");
+    // What leaves out fences on wasm, as it is there, where every load reads the newest value; and the rings as they are without 64-bit atomics.
+    let sc = |package, what| model(package, what, "--cfg loom --cfg weblane_sc", "loom-sc");
     let narrow = model("weblane-ring", "--tests", "--cfg loom --cfg weblane_narrow", "loom-narrow");
-    tally.suite("loom-sc", [sc, narrow])?;
+    let mut channels = sc("weblane-sync", "--test");
+    channels.arg("loom_channel");
+    tally.suite("loom-sc", [sc("weblane-ring", "--tests"), channels, sc("weblane-pool", "--lib"), narrow])?;
     // The same cases of the futex by another explorer, which knows no weak memory, and so looks further.
     tally.suite("shuttle", [model("weblane-futex", "--tests", "--cfg shuttle", "shuttle")])
 }

@@ -22,7 +22,10 @@ pub(crate) fn suites(tally: &mut Tally) -> kit::Result<()> {
     }
     // Locks know their holders where threads have numbers.
     test.args(["--features", "weblane-sync/std"]);
-    tally.suite("native", [test])?;
+    // What is only there with a feature.
+    let mut hooks = cargo();
+    hooks.args(["test", "--no-fail-fast", "--package", "weblane-pool", "--lib", "--features", "task-hook", "named::"]);
+    tally.suite("native", [test, hooks])?;
     // The rings as they are on targets without 64-bit atomics. In a folder of its own, as everything that changes flags.
     let mut narrow = cargo();
     narrow.args([

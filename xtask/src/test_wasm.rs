@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command as Program;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::kit::browser::{Browser, Engine};
 use crate::kit::compiler::Compiler;
@@ -15,11 +15,18 @@ pub(crate) fn command() -> Command {
         .about("Runs the browser tests in one engine")
         .arg(browser::option())
         .arg(Arg::new("test").value_name("TEST").help("Only this file of tests-browser/tests, without its extension"))
+        .arg(
+            Arg::new("long")
+                .long("long")
+                .action(ArgAction::SetTrue)
+                .help("Stress tests last ten seconds each instead of one: more than a minute for all of them"),
+        )
 }
 
 pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     let mut tally = Tally::default();
-    suites(&mut tally, Engine::chosen(arguments), arguments.get_one::<String>("test").map(String::as_str))?;
+    let only = arguments.get_one::<String>("test").map(String::as_str);
+    suites(&mut tally, Engine::chosen(arguments), only, arguments.get_flag("long"))?;
     tally.finish()
 }
 
@@ -52,6 +59,9 @@ const TESTS: &[(&str, Kind)] = &[
     ("sync_dead", Kind::Usual),
     ("channel", Kind::Usual),
     ("pool_end", Kind::Usual),
+    ("watchdog", Kind::Usual),
+    ("page", Kind::Usual),
+    ("stress", Kind::Usual),
     ("script_not_found", Kind::Usual),
     ("start_timeout", Kind::Usual),
     ("start_late", Kind::Usual),
@@ -63,7 +73,7 @@ const TESTS: &[(&str, Kind)] = &[
     ("futex_alone", Kind::NoThreads),
 ];
 
-pub(crate) fn suites(tally: &mut Tally, engine: Engine, only: Option<&str>) -> kit::Result<()> {
+pub(crate) fn suites(tally: &mut Tally, engine: Engine, only: Option<&str>, long: bool) -> kit::Result<()> {
     if let Some(name) = only.filter(|name| !TESTS.iter().any(|(known, _)| known == name)) {
         let known: Vec<&str> = TESTS.iter().map(|(known, _)| *known).collect();
         return Err(kit::fail(format!("there is no browser test {name}; there are {}", known.join(", "))));
@@ -72,7 +82,7 @@ pub(crate) fn suites(tally: &mut Tally, engine: Engine, only: Option<&str>) -> k
     let browser = engine.get()?;
     say(format!("compiler: {} ({})", compiler.rustc.display(), compiler.origin));
     say(format!("{}: {} ({})", engine.name(), browser.binary.display(), browser.origin));
-    let runner = Runner::new(&browser)?;
+    let runner = Runner::new(&browser, long)?;
     let chosen = || TESTS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name));
     if chosen().any(|(_, kind)| matches!(kind, Kind::Usual | Kind::NotIsolated)) {
         say("building the browser tests (std is built too, once)");
@@ -96,14 +106,15 @@ struct Runner<'a> {
     binary: PathBuf,
     browser: &'a Browser,
     capabilities: PathBuf,
+    long: bool,
 }
 
 impl Runner<'_> {
-    fn new(browser: &Browser) -> kit::Result<Runner<'_>> {
+    fn new(browser: &Browser, long: bool) -> kit::Result<Runner<'_>> {
         let binary = web::tool("weblane-tool-test-runner")?;
         let capabilities = target().join(format!("webdriver-{}.json", browser.engine.name()));
         std::fs::write(&capabilities, browser.engine.capabilities(&browser.binary).to_string())?;
-        Ok(Runner { binary, browser, capabilities })
+        Ok(Runner { binary, browser, capabilities, long })
     }
 
     /// `cargo test` of the browser tests, with our runner. What differs in its flags has a target folder of its own.
@@ -126,6 +137,12 @@ impl Runner<'_> {
             // Seconds for all tests of one page.
             .env("WASM_BINDGEN_TEST_TIMEOUT", "600")
             .current_dir(root());
+        // Known when the tests are compiled: a page has no environment.
+        if self.long {
+            test.env("WEBLANE_LONG", "1");
+        } else {
+            test.env_remove("WEBLANE_LONG");
+        }
         test
     }
 }

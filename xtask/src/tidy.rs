@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{ArgMatches, Command};
 
 use crate::kit::{self, fail, root};
+use crate::races;
 
 pub(crate) fn command() -> Command {
     Command::new("tidy").about(
-        "Checks what compilers do not: no JS in the pool, docs and SAFETY comments everywhere, who may depend on whom",
+        "Checks what compilers do not: no JS in the pool, docs and SAFETY comments everywhere, who may depend on whom, the table of races",
     )
 }
 
@@ -32,6 +33,7 @@ pub(crate) fn check() -> kit::Result<()> {
         found.extend(complaints(&name, &text).into_iter().map(|(line, text)| format!("{name}:{line}: {text}")));
     }
     found.extend(manifests()?);
+    found.extend(races::complaints(&files)?);
     if found.is_empty() { Ok(()) } else { Err(fail(format!("{} untidy places:\n{}", found.len(), found.join("\n")))) }
 }
 
@@ -147,7 +149,9 @@ fn manifests() -> kit::Result<Vec<String>> {
                 }
             };
             let itself = dependency.strip_prefix("weblane-") == Some(name);
-            let known = itself || allowed.contains(&dependency);
+            // The model of the protocol is for tests alone, and is not published.
+            let model = dependency == "weblane-model" && section.contains("dev-dependencies");
+            let known = itself || model || allowed.contains(&dependency);
             complain(dependency.starts_with("weblane-") && !known, "must not know this crate");
             complain(dependency == "weblane-workers" && !web_only, "only the pool's web part knows the workers");
             let js = ["js-sys", "web-sys", "wasm-bindgen"].contains(&dependency);

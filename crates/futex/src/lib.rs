@@ -41,6 +41,10 @@ mod table;
 #[cfg(test)]
 #[path = "imp/table_tests.rs"]
 mod table_tests;
+// And what systems without threads have.
+#[cfg(all(test, not(any(loom, shuttle)), feature = "std"))]
+#[path = "imp/spin.rs"]
+mod spin;
 #[cfg(all(feature = "web", target_arch = "wasm32"))]
 pub mod web;
 

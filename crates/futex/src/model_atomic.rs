@@ -8,6 +8,10 @@
 //! So every load here first touches a companion, by a relaxed read-modify-write that changes nothing: any two loads are then
 //! known to loom as dependent, and so both their orders are explored. A relaxed read-modify-write of another atomic orders no
 //! memory, so what a load may return is what it was.
+//!
+//! With `--cfg weblane_sc` these are wasm's atomics, which are sequentially consistent whatever the program says: a load is a read-modify-write that
+//! changes nothing, and so reads the newest value. Every other access does that anyway, or writes; so an execution is one order of all accesses. Code
+//! that leaves out fences on wasm is explored so.
 
 #[cfg(all(shuttle, not(loom)))]
 pub use shuttle::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
@@ -21,6 +25,7 @@ macro_rules! atomic {
         /// The atomic of models.
         pub struct $name {
             value: loom::sync::atomic::$inner,
+            #[cfg_attr(weblane_sc, allow(dead_code, reason = "loads are read-modify-writes there"))]
             companion: loom::sync::atomic::AtomicBool,
         }
 
@@ -33,6 +38,13 @@ macro_rules! atomic {
                 }
             }
 
+            /// With `--cfg weblane_sc` the newest value, as every load on wasm.
+            #[cfg(weblane_sc)]
+            pub fn load(&self, _: Ordering) -> $value {
+                self.value.fetch_add(0, Ordering::AcqRel)
+            }
+
+            #[cfg(not(weblane_sc))]
             pub fn load(&self, order: Ordering) -> $value {
                 self.companion.fetch_or(false, Ordering::Relaxed);
                 self.value.load(order)

@@ -8,6 +8,7 @@ use crate::ended::Ended;
 use crate::host::Host;
 use crate::primitive::fence_after_publication;
 use crate::scheduler::Core;
+use crate::trace::{self, Event};
 
 /// Nothing is accepted from outside any more.
 const CLOSED: u32 = 1 << 0;
@@ -55,12 +56,18 @@ impl<H: Host> Core<H> {
         }
     }
 
+    /// Whether everybody was told to stop: all is done.
+    #[cfg(all(test, loom))]
+    pub(crate) fn stopped(&self) -> bool {
+        self.closing.load(Ordering::SeqCst) & STOPPED != 0
+    }
+
     fn stop_all(&self) {
         if self.closing.fetch_or(STOPPED, Ordering::SeqCst) & STOPPED != 0 {
             return;
         }
         for worker in 0..self.host.workers() {
-            self.host.word(worker).set_stop();
+            trace::step(|| self.host.word(worker).set_stop(), |_| Event::Stop(worker));
         }
         self.call_all_held();
     }
@@ -72,6 +79,8 @@ impl<H: Host> Core<H> {
         if (before | 1 << me).count_ones() as usize == self.host.workers() {
             self.ended.set();
         } else if self.is_closed() {
+            // Publish that it is gone, then read who sleeps; partner: `announce_sleep` and the look at who is present in `end_if_quiet`.
+            fence_after_publication();
             // It may have been the only one that did not sleep.
             self.end_if_quiet();
         }

@@ -89,7 +89,7 @@ impl FreeList {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use std::sync::Arc;
     use std::thread;
@@ -146,43 +146,65 @@ mod tests {
 
 #[cfg(all(test, loom))]
 mod model {
+    use loom::cell::UnsafeCell;
     use loom::sync::Arc;
     use loom::thread;
 
     use super::*;
 
-    /// Race 31: two threads take and give back; the tag tells a top that has come again from one that has stayed.
+    struct Shared {
+        list: FreeList,
+        next: [AtomicU32; 3],
+        /// What is recycled: a cell, so that loom sees whether each user comes after the one before.
+        things: [UnsafeCell<u32>; 3],
+    }
+
+    // SAFETY: a thing is used by whoever has its number.
+    unsafe impl Sync for Shared {}
+
+    impl Shared {
+        fn take(&self) -> Option<u32> {
+            let number = self.list.pop(|number| &self.next[number as usize])?;
+            // SAFETY: the number is this thread's.
+            let users = self.things[number as usize].with_mut(|users| unsafe { core::mem::replace(&mut *users, 1) });
+            assert_eq!(users, 0, "{number} has two users");
+            Some(number)
+        }
+
+        fn give_back(&self, number: u32) {
+            // SAFETY: the number is this thread's.
+            self.things[number as usize].with_mut(|users| unsafe { *users = 0 });
+            self.list.push(number, &self.next[number as usize]);
+        }
+    }
+
+    /// Race 31: one thread takes two numbers and gives the first one back, with another below it than before; another takes meanwhile. The tag
+    /// tells a top that has come again from one that has stayed.
     #[test]
     fn race_31_a_number_has_one_user() {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(2) + 1);
         builder.check(|| {
-            let shared = Arc::new((
-                FreeList::new(),
-                [AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0)],
-                [AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0)],
-            ));
+            let atomics = || [0; 3].map(|_| AtomicU32::new(0));
+            let things = [0; 3].map(|_| UnsafeCell::new(0));
+            let shared = Arc::new(Shared { list: FreeList::new(), next: atomics(), things });
             for number in [1, 2] {
-                shared.0.push(number, &shared.1[number as usize]);
+                shared.give_back(number);
             }
-            let take_and_give = |shared: &(FreeList, [AtomicU32; 3], [AtomicU32; 3]), keep: bool| {
-                let (list, next, users) = shared;
-                let Some(number) = list.pop(|n| &next[n as usize]) else { return };
-                assert_eq!(users[number as usize].fetch_add(1, Ordering::Relaxed), 0, "{number} has two users");
-                if !keep {
-                    users[number as usize].fetch_sub(1, Ordering::Relaxed);
-                    list.push(number, &next[number as usize]);
-                }
-            };
             let other = {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
-                    take_and_give(&shared, true);
-                    take_and_give(&shared, false);
+                    let (first, second) = (shared.take(), shared.take());
+                    let Some(first) = first else { return };
+                    shared.give_back(first);
+                    // The second stays with this thread.
+                    drop(second);
                 })
             };
-            take_and_give(&shared, false);
-            take_and_give(&shared, true);
+            if let Some(number) = shared.take() {
+                shared.take();
+                shared.give_back(number);
+            }
             other.join().unwrap();
         });
     }

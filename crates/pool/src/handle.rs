@@ -191,7 +191,7 @@ impl<T: Send + 'static, H: Host> Handle<T, H> {
             // Others must not wait for what this worker has queued while it sleeps here.
             core.hand_over();
             core.waits_for(seat.worker, state.runner());
-            let nap = if cfg!(loom) { left } else { Some(left.map_or(CIRCLE, |left| left.min(CIRCLE))) };
+            let nap = if cfg!(any(loom, shuttle)) { left } else { Some(left.map_or(CIRCLE, |left| left.min(CIRCLE))) };
             let slept = weblane_futex::wait(header.word(), value, nap);
             let seen = slept == Ok(weblane_futex::Wait::TimedOut) && core.waits_in_circle(seat.worker);
             core.waits_for(seat.worker, 0);

@@ -19,7 +19,7 @@ use crate::stats::Counters;
 use crate::task::Task;
 
 /// Tasks in one worker's own ring. Small in models, so that they reach "full" and "wrapped".
-pub(crate) const RING: usize = if cfg!(loom) { 4 } else { 256 };
+pub(crate) const RING: usize = if cfg!(any(loom, shuttle)) { 4 } else { 256 };
 
 /// A panic's payload.
 pub(crate) type Payload = Box<dyn Any + Send>;

@@ -7,6 +7,7 @@ use core::fmt;
 use core::sync::atomic::Ordering;
 
 use crate::primitive::AtomicU64;
+use crate::trace::{self, Event};
 
 /// The most workers in one pool: one bit each in two masks.
 pub(crate) const MAX_POOL: usize = 32;
@@ -106,7 +107,7 @@ impl Idle {
 
     /// The same, not counting on the searchers in the mask `doubtful`, who may be dead.
     pub(crate) fn claim_beside(&self, doubtful: u32) -> Option<usize> {
-        let mut seen = self.load();
+        let mut seen = trace::step(|| self.load(), |seen| Event::Idle(seen.sleepers(), seen.searchers()));
         loop {
             // A searcher chains: it will find the task, or wake another when it is the last to stop searching.
             if seen.searchers() & !doubtful != 0 || seen.sleepers() == 0 {
@@ -114,7 +115,8 @@ impl Idle {
             }
             let worker = seen.sleepers().trailing_zeros() as usize;
             let next = seen.0 - IdleState::sleeper(worker) + IdleState::searcher(worker);
-            match self.0.compare_exchange(seen.0, next, Ordering::SeqCst, Ordering::SeqCst) {
+            let swap = || self.0.compare_exchange(seen.0, next, Ordering::SeqCst, Ordering::SeqCst);
+            match trace::step(swap, |done| if done.is_ok() { Event::Claim(worker) } else { Event::ClaimFailed }) {
                 Ok(_) => return Some(worker),
                 Err(now) => seen = IdleState(now),
             }
@@ -122,7 +124,7 @@ impl Idle {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
 

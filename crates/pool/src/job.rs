@@ -159,8 +159,8 @@ impl Header {
         let mut seen = JobState(self.state.load(Ordering::Relaxed));
         while !seen.claimed() {
             let next = seen.0 | CLAIMED | runner << RUNNER;
-            // Acquire: pairs with the Release by which the reference travelled (queue or handle); a second claimer learns nothing.
-            match self.state.compare_exchange(seen.0, next, Ordering::Acquire, Ordering::Relaxed) {
+            // Relaxed: what is claimed came with the reference (by the queue, or with the handle), and a second claimer learns nothing.
+            match self.state.compare_exchange(seen.0, next, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => seen = JobState(now),
             }

@@ -21,8 +21,11 @@ mod host;
 mod idle;
 mod injector;
 mod job;
+mod latency;
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 mod metrics;
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
+mod named;
 mod primitive;
 mod scheduler;
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
@@ -30,7 +33,9 @@ mod shutdown;
 mod slab;
 mod stats;
 mod task;
-#[cfg(all(feature = "std", not(target_arch = "wasm32"), not(loom), any(debug_assertions, test)))]
+mod trace;
+#[cfg(all(any(feature = "std", target_arch = "wasm32"), not(loom)))]
+#[cfg_attr(not(any(debug_assertions, feature = "watchdog", test)), allow(dead_code, reason = "nobody watches"))]
 mod watchdog;
 mod worker;
 mod yielding;
@@ -51,10 +56,21 @@ pub use front::{Closed, JoinHandle, ThreadPool};
 pub use handle::JoinError;
 pub use injector::Priority;
 pub use job::CancelToken;
+pub use latency::{LATENCY_BUCKETS, LatencyHistogram};
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
 pub use metrics::{Metrics, WorkerStats};
 #[cfg(any(feature = "std", target_arch = "wasm32"))]
+pub use named::NamedTask;
+#[cfg(all(feature = "task-hook", any(feature = "std", target_arch = "wasm32")))]
+pub use named::{TaskPhase, set_task_hook};
+#[cfg(any(feature = "std", target_arch = "wasm32"))]
 pub use shutdown::{Shutdown, ShutdownError, ShutdownHandle};
+#[cfg(all(target_arch = "wasm32", feature = "watchdog"))]
+#[doc(hidden)]
+pub use watchdog::lose_a_wake_up;
+#[cfg(all(any(feature = "std", target_arch = "wasm32"), not(loom)))]
+#[doc(hidden)]
+pub use watchdog::watchdog_barks;
 #[cfg(target_arch = "wasm32")]
 pub use web::{JsBatch, JsBroadcast, JsError, JsHandle, JsReply, JsTask, PoolError};
 pub use yielding::{js_pending, should_yield};

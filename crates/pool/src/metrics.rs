@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::ThreadPool;
 use crate::host::Host;
 use crate::injector::Priority;
+use crate::latency::LatencyHistogram;
 use crate::stats::{Count, Counters};
 
 /// A pool's counters at one moment.
@@ -31,7 +32,7 @@ pub struct WorkerStats {
     pub stolen: u64,
     /// Tasks that went from its full ring to the shared queue.
     pub overflowed: u64,
-    /// Times it slept and woke up again.
+    /// Times it was parked: slept and woke up again.
     pub slept: u64,
     /// Times it was woken and found nothing to do.
     pub spurious: u64,
@@ -39,6 +40,10 @@ pub struct WorkerStats {
     pub notified: u64,
     /// JS tasks it ran.
     pub js: u64,
+    /// How long JS tasks waited for it, from the post of their message to the start of the first of them: a batch counts once. Of a flood every
+    /// eighth message is timed and counts for eight. The browser's clocks are coarse (5 to 100 µs), and those of two threads can differ by about as
+    /// much; what seems to have started before it was posted counts as 0. Empty natively.
+    pub js_latency: LatencyHistogram,
     /// Microseconds that it was in the pool's loop and not asleep.
     pub busy_us: u64,
 }
@@ -56,6 +61,7 @@ impl WorkerStats {
             spurious: read(Count::Spurious),
             notified: read(Count::Notified),
             js: read(Count::Js),
+            js_latency: counters.js_latency.read(),
             busy_us: read(Count::Busy),
         }
     }
@@ -86,5 +92,57 @@ impl ThreadPool {
     pub fn stats(&self) -> Vec<WorkerStats> {
         let host = self.owner.core().host();
         (0..host.workers()).map(|worker| WorkerStats::read(host.name(worker), &host.lane(worker).counters)).collect()
+    }
+}
+
+#[cfg(all(test, not(loom), feature = "std"))]
+mod tests {
+    use core::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Every counter that a native pool can move moves, and says what happened.
+    #[test]
+    fn what_is_run_overflows_sleeps_and_is_woken_is_counted() {
+        const INSIDE: u64 = 3_000;
+        // One thread: nobody else empties its ring.
+        let pool = ThreadPool::with_threads(1).expect("a thread");
+        let (inner, ran) = (pool.clone(), Arc::new(AtomicU32::new(0)));
+        let count = Arc::clone(&ran);
+        // More than a ring holds, from inside a task; and long enough for the clock to move.
+        let mut task = pool.spawn(move || {
+            let start = std::time::Instant::now();
+            for _ in 0..INSIDE {
+                let count = Arc::clone(&count);
+                inner.spawn_detached(move || {
+                    count.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+            while start.elapsed().as_micros() < 2_000 {}
+        });
+        // Not by `join`, which would run it here, outside, if no worker had begun it.
+        while !task.is_finished() {
+            std::thread::yield_now();
+        }
+        task.join().expect("no panic");
+        let sum = |count: fn(&WorkerStats) -> u64| pool.metrics().workers.iter().map(count).sum::<u64>();
+        // All is published when they sleep.
+        while sum(|worker| worker.run) < INSIDE + 1 {
+            std::thread::yield_now();
+        }
+        assert_eq!(sum(|worker| worker.run), INSIDE + 1, "a task is counted once");
+        assert_eq!(u64::from(ran.load(Ordering::Relaxed)), INSIDE);
+        let overflowed = sum(|worker| worker.overflowed);
+        assert!(overflowed > 100, "half a ring at least: {overflowed}");
+        assert!(sum(|worker| worker.busy_us) >= 2_000);
+        let (slept, notified) = (sum(|worker| worker.slept), sum(|worker| worker.notified));
+        // A worker that is called on its way to sleep needs no notification; so until one slept deep enough.
+        while sum(|worker| worker.notified) == notified || sum(|worker| worker.slept) == slept {
+            pool.spawn(|| ()).join().expect("no panic");
+            std::thread::yield_now();
+        }
+        assert_eq!(sum(|worker| worker.js + worker.js_latency.count() + worker.discarded), 0, "no JS natively");
+        assert_eq!(pool.metrics().queued, [0, 0, 0]);
     }
 }

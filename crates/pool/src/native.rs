@@ -141,8 +141,8 @@ impl ThreadPool {
         let core = Arc::new(Core::new(NativeHost::new(threads)));
         // Made first: if a thread is refused, its end stops the ones before.
         let pool = ThreadPool { owner: Arc::new(Owner { core: Arc::clone(&core) }) };
-        #[cfg(all(debug_assertions, not(loom)))]
-        crate::watchdog::thread::watch(Arc::downgrade(&core));
+        #[cfg(all(any(debug_assertions, feature = "watchdog"), not(loom)))]
+        crate::watchdog::thread::watch(Arc::downgrade(&core), false);
         for worker in 0..threads {
             let core = Arc::clone(&core);
             let run = move || {

@@ -1,9 +1,15 @@
-//! The atomics and cells of this crate: `core`'s, or loom's when a model runs the code.
+//! The atomics and cells of this crate: `core`'s, or loom's or shuttle's when a model runs the code.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence};
 #[cfg(loom)]
+use loom as modelled;
+#[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicPtr, fence};
+#[cfg(all(shuttle, not(loom)))]
+use shuttle as modelled;
+#[cfg(all(shuttle, not(loom)))]
+pub(crate) use shuttle::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, fence};
 // loom's own atomics miss interleavings; that module says which.
 #[cfg(loom)]
 pub(crate) use weblane_futex::model_atomic::{AtomicU32, AtomicU64, AtomicUsize};
@@ -13,19 +19,20 @@ use core::sync::atomic::Ordering;
 /// Orders "publish, then read who sleeps" against "announce sleep, then read the queues".
 ///
 /// On wasm every atomic access is sequentially consistent, and both sides publish by a read-modify-write, so the order is
-/// there without an instruction; a fence would cost 16 ns in Chromium and Firefox. Natively, and in models, it must be there.
+/// there without an instruction; a fence would cost 16 ns in Chromium and Firefox. Natively, and in models, it must be there; but not in models
+/// with `--cfg weblane_sc`, whose loads read the newest value as wasm's do.
 #[inline]
 pub(crate) fn fence_after_publication() {
-    if cfg!(not(target_arch = "wasm32")) {
+    if cfg!(not(any(target_arch = "wasm32", weblane_sc))) {
         fence(Ordering::SeqCst);
     }
 }
 
 /// A short lock around a few moves of memory, taken by the main thread too; so it spins and never sleeps.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) struct ShortLock<T>(spin::mutex::SpinMutex<T>);
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 impl<T> ShortLock<T> {
     pub(crate) const fn new(value: T) -> Self {
         ShortLock(spin::mutex::SpinMutex::new(value))
@@ -37,13 +44,13 @@ impl<T> ShortLock<T> {
 }
 
 /// The same for models. A model's lock must tell the scheduler that it waits, which a spinning one cannot.
-#[cfg(loom)]
-pub(crate) struct ShortLock<T>(loom::sync::Mutex<T>);
+#[cfg(any(loom, shuttle))]
+pub(crate) struct ShortLock<T>(modelled::sync::Mutex<T>);
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 impl<T> ShortLock<T> {
     pub(crate) fn new(value: T) -> Self {
-        ShortLock(loom::sync::Mutex::new(value))
+        ShortLock(modelled::sync::Mutex::new(value))
     }
 
     pub(crate) fn with<R>(&self, run: impl FnOnce(&mut T) -> R) -> R {

@@ -21,6 +21,7 @@ use crate::injector::{Injector, Priority};
 use crate::primitive::{AtomicU32, fence_after_publication};
 use crate::stats::Count;
 use crate::task::Task;
+use crate::trace::{self, Event, Queue};
 use crate::worker::Worker;
 
 /// Why a worker left the loop.
@@ -96,7 +97,14 @@ impl<H: Host> Core<H> {
                 self.push_own(worker, task);
                 Ok(())
             }
-            _ => self.injector.push(priority, task, seat.is_some()),
+            _ => trace::steps(
+                || self.injector.push(priority, task, seat.is_some()),
+                |accepted, note| {
+                    if priority == Priority::Normal && accepted.is_ok() {
+                        note(Event::Push(Queue::Shared, 1));
+                    }
+                },
+            ),
         };
         // Also when it was refused: it may have left an empty place in the queue, which somebody must pass before the pool can end.
         self.wake_one();
@@ -119,7 +127,11 @@ impl<H: Host> Core<H> {
         let lane = self.host.lane(me);
         // SAFETY: the seat says that this thread is worker `me`, inside its loop; the loop holds no owner while a task runs.
         let mut own = unsafe { lane.ring.owner() };
-        let Err(task) = own.push(task) else { return };
+        let push = trace::step(
+            || own.push(task),
+            |pushed| if pushed.is_ok() { Event::Push(Queue::Ring(me), 1) } else { Event::Full },
+        );
+        let Err(task) = push else { return };
         // Not filled before, and not copied afterwards: each of these costs as much as a tenth of the pushes that it takes to fill a ring.
         let mut moved = [const { MaybeUninit::uninit() }; RING / 2 + 1];
         let mut count = 0;
@@ -127,11 +139,11 @@ impl<H: Host> Core<H> {
             moved[count].write(task);
             count += 1;
         };
-        own.drain_half(&mut keep);
+        trace::step(|| own.drain_half(&mut keep), |count| Event::Pop(Queue::Ring(me), *count));
         keep(task);
         // SAFETY: the first `count` were written, by `keep`, and each is read once.
         let tasks = moved[..count].iter().map(|task| unsafe { task.assume_init_read() });
-        self.injector.push_many(Priority::Normal, count, tasks);
+        trace::step(|| self.injector.push_many(Priority::Normal, count, tasks), |()| Event::Push(Queue::Shared, count));
         lane.counters.count(Count::Overflowed, count as u64);
     }
 
@@ -155,7 +167,15 @@ impl<H: Host> Core<H> {
 
     /// Calls a worker that was claimed. Returns whether it is certain to come.
     fn call(&self, worker: usize) -> bool {
-        let wake = self.host.word(worker).set_token();
+        let wake = trace::steps(
+            || self.host.word(worker).set_token(),
+            |wake, note| {
+                note(Event::Token(worker));
+                if *wake == Wake::NobodyWoken {
+                    note(Event::NobodyWoken(worker));
+                }
+            },
+        );
         if wake == Wake::Notified {
             let lane = self.host.lane(self.seat().unwrap_or(worker));
             lane.counters.count(Count::Notified, 1);
@@ -174,7 +194,12 @@ impl<H: Host> Core<H> {
     /// Whether some queue has a task that can be taken. A ring that a thief is emptying counts as empty: it would only make
     /// others spin, and the thief wakes somebody after its move (race 52).
     pub(crate) fn anything_queued(&self) -> bool {
-        !self.injector.all_empty() || self.anything_stealable()
+        trace::step(|| !self.injector.all_empty(), |some| Event::Look(Queue::Shared, *some))
+            || (0..self.host.workers()).any(|worker| {
+                let lane = self.host.lane(worker);
+                trace::step(|| !lane.ring.stealer().is_empty(), |some| Event::Look(Queue::Ring(worker), *some))
+                    || !lane.window.is_empty()
+            })
     }
 
     /// Whether a ring has a task, or a window a branch.
@@ -191,6 +216,7 @@ impl<H: Host> Core<H> {
         self.end_rest(me);
         #[cfg(any(feature = "std", target_arch = "wasm32", test))]
         let _stay = fork::hot::enter(&self.host.lane(me).window);
+        trace::event(Event::Enter);
         let leave = unless_it_panics(|| Worker::new(self, me).work());
         H::set_seat(before);
         leave
@@ -205,6 +231,13 @@ impl<H: Host> Core<H> {
         meanwhile();
         worker.end_sleep();
         worker.work()
+    }
+
+    /// What a worker does that dies while it searches.
+    #[cfg(all(test, loom))]
+    pub(crate) fn search_and_die(&self, me: usize) {
+        self.idle.start_search(me);
+        let _ = self.anything_queued();
     }
 
     /// What a waker does that dies before it has called the worker that it has claimed.

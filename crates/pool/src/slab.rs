@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 
 use crate::job::Header;
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod pooled {
     use alloc::boxed::Box;
     use alloc::vec::Vec;
@@ -131,7 +131,7 @@ mod pooled {
 /// # Safety
 ///
 /// Thread `runner` runs nothing any more, for ever, and nobody else calls this for it.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
 pub(crate) unsafe fn trap_all(runner: u32, words: &str) -> usize {
     // SAFETY: the caller's promise.
@@ -140,11 +140,13 @@ pub(crate) unsafe fn trap_all(runner: u32, words: &str) -> usize {
 
 /// A header that nobody else refers to.
 pub(crate) fn allocate() -> NonNull<Header> {
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     return pooled::allocate();
     // In models each header is a box of its own, so that a use after its end is found.
     #[cfg(loom)]
-    NonNull::from(alloc::boxed::Box::leak(alloc::boxed::Box::new(Header::empty())))
+    return NonNull::from(alloc::boxed::Box::leak(alloc::boxed::Box::new(Header::empty())));
+    #[cfg(all(shuttle, not(loom)))]
+    NonNull::from(alloc::boxed::Box::leak(alloc::boxed::Box::new(Header::EMPTY)))
 }
 
 /// Gives a header back.
@@ -153,9 +155,9 @@ pub(crate) fn allocate() -> NonNull<Header> {
 ///
 /// It came from [`allocate`], no reference to it is left, and nothing in it needs to be dropped.
 pub(crate) unsafe fn recycle(header: NonNull<Header>) {
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pooled::recycle(header);
     // SAFETY: `allocate` made it from a box, and the caller holds the only reference.
-    #[cfg(loom)]
+    #[cfg(any(loom, shuttle))]
     drop(unsafe { alloc::boxed::Box::from_raw(header.as_ptr()) });
 }

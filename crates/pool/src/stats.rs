@@ -2,6 +2,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::latency::Latencies;
+
 /// What a worker counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Count {
@@ -29,21 +31,25 @@ pub(crate) enum Count {
 const COUNTS: usize = 9;
 
 /// One worker's counters. Relaxed throughout: they order nothing. Not loom's atomics, since no decision depends on them.
-pub(crate) struct Counters([AtomicU64; COUNTS]);
+pub(crate) struct Counters {
+    counts: [AtomicU64; COUNTS],
+    /// How long this worker's JS tasks waited.
+    pub(crate) js_latency: Latencies,
+}
 
 impl Counters {
     pub(crate) const fn new() -> Counters {
-        Counters([const { AtomicU64::new(0) }; COUNTS])
+        Counters { counts: [const { AtomicU64::new(0) }; COUNTS], js_latency: Latencies::new() }
     }
 
     /// Adds to one counter at once, for what is rare.
     pub(crate) fn count(&self, count: Count, by: u64) {
-        self.0[count as usize].fetch_add(by, Ordering::Relaxed);
+        self.counts[count as usize].fetch_add(by, Ordering::Relaxed);
     }
 
     /// Adds what a worker counted for itself, in plain memory, since the last time.
     pub(crate) fn add(&self, tally: &mut Tally) {
-        for (counter, by) in self.0.iter().zip(core::mem::take(&mut tally.0)) {
+        for (counter, by) in self.counts.iter().zip(core::mem::take(&mut tally.0)) {
             if by != 0 {
                 counter.fetch_add(by, Ordering::Relaxed);
             }
@@ -53,13 +59,14 @@ impl Counters {
     /// A worker that joins a new pool starts from zero.
     #[cfg_attr(not(target_arch = "wasm32"), expect(dead_code, reason = "native lanes are made anew with their pool"))]
     pub(crate) fn reset(&self) {
-        for counter in &self.0 {
+        for counter in &self.counts {
             counter.swap(0, Ordering::Relaxed);
         }
+        self.js_latency.reset();
     }
 
     pub(crate) fn read(&self, count: Count) -> u64 {
-        self.0[count as usize].load(Ordering::Relaxed)
+        self.counts[count as usize].load(Ordering::Relaxed)
     }
 }
 

@@ -87,7 +87,7 @@ unsafe fn act<F: FnOnce()>(data: *mut Data, act: Act) {
 
 const _: () = assert!(mem::size_of::<Task>() <= 56);
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use alloc::sync::Arc;
     use core::sync::atomic::{AtomicU64, Ordering};

@@ -13,6 +13,7 @@ use crate::primitive::fence_after_publication;
 use crate::scheduler::{Core, Leave};
 use crate::stats::{Count, Tally};
 use crate::task::Task;
+use crate::trace::{self, Event, Queue};
 
 /// Every so many turns the shared queue comes before the worker's own ring, so that it cannot be starved (race 33). A prime, so
 /// that it does not beat in time with the tasks.
@@ -23,6 +24,16 @@ const BACKGROUND_FIRST: u32 = 509;
 
 /// The most tasks that one visit to the injector moves: half a ring, so that the ring has room for what they spawn.
 const BATCH: usize = RING / 2;
+
+/// What a visit to the injector came to.
+struct Batch {
+    /// To be run now.
+    first: Option<Task>,
+    /// How many others are in the own ring.
+    moved: usize,
+    /// Whether somebody must be told that something is left.
+    left: bool,
+}
 
 /// A worker inside the loop.
 pub(crate) struct Worker<'a, H: Host> {
@@ -63,6 +74,7 @@ impl<'a, H: Host> Worker<'a, H> {
             }
         };
         self.leave();
+        trace::event(if leave == Leave::Stop { Event::Stopped } else { Event::Leave });
         leave
     }
 
@@ -72,7 +84,7 @@ impl<'a, H: Host> Worker<'a, H> {
     fn turn(&mut self) -> Result<(), Leave> {
         H::adopt_memory();
         // JS has priority, whatever is queued.
-        if self.core.host.word(self.me).load().messages() > 0 {
+        if trace::step(|| self.core.host.word(self.me).load().messages(), |count| Event::Js(*count)) > 0 {
             return Err(Leave::Messages);
         }
         if H::must_come_out() {
@@ -88,14 +100,14 @@ impl<'a, H: Host> Worker<'a, H> {
     #[inline(never)]
     fn sleep(&mut self) -> Result<(), Leave> {
         let word = self.core.host.word(self.me);
-        self.core.idle.announce_sleep(self.me, self.searching);
+        trace::step(|| self.core.idle.announce_sleep(self.me, self.searching), |()| Event::Announce);
         self.searching = false;
         // Orders the announcement before the second look; partner: `wake_one`.
         fence_after_publication();
         // STOP is read before the queues: what was submitted before the pool was closed is then seen by the second look (race 28). And
         // before sleeping: it stays in the word, and a word with a reason ends every sleep (M9).
-        let stop = word.load().stop();
-        if self.core.anything_queued() {
+        let stop = trace::step(|| word.load().stop(), |stop| Event::ReadStop(*stop));
+        if !trace::broken("M1") && self.core.anything_queued() {
             self.end_sleep();
             // Searching, also beyond the limit for searchers: what was seen must be looked for.
             self.search_on();
@@ -111,6 +123,7 @@ impl<'a, H: Host> Worker<'a, H> {
         }
         self.before_sleep();
         let slept = word.park();
+        trace::event(Event::Slept);
         self.end_sleep();
         self.idle_since_sleep = slept.is_ok();
         self.awake_since = H::now();
@@ -158,25 +171,45 @@ impl<'a, H: Host> Worker<'a, H> {
 
     pub(crate) fn pop_own(&mut self) -> Option<Task> {
         // SAFETY: this thread is the only one that is worker `me`, and the owner ends before any task runs.
-        unsafe { self.core.host.lane(self.me).ring.owner() }.pop()
+        let mut own = unsafe { self.core.host.lane(self.me).ring.owner() };
+        trace::step(|| own.pop(), |task| Event::Pop(Queue::Ring(self.me), usize::from(task.is_some())))
     }
 
     /// Takes a batch of normal tasks: the first one to run, the others into the own ring. Of other priorities one, because in the ring they
     /// would be like any other.
     pub(crate) fn pop_injector(&mut self, priority: Priority) -> Option<Task> {
+        let batch = trace::steps(
+            || self.take_batch(priority),
+            |batch, note| {
+                if priority == Priority::Normal {
+                    note(Event::Pop(Queue::Shared, batch.moved + usize::from(batch.first.is_some())));
+                    if batch.moved > 0 {
+                        note(Event::Push(Queue::Ring(self.me), batch.moved));
+                    }
+                }
+            },
+        );
+        if (batch.moved > 0 || batch.left) && !trace::broken("M8") {
+            // While it was under way the batch was invisible to a re-check (M8).
+            self.core.wake_one();
+        }
+        batch.first
+    }
+
+    fn take_batch(&self, priority: Priority) -> Batch {
         let injector = &self.core.injector;
         if injector.is_empty(priority) {
-            return None;
+            return Batch { first: None, moved: 0, left: false };
         }
         // SAFETY: as in `pop_own`; the tasks are only moved while the owner is in use.
         let mut own = unsafe { self.core.host.lane(self.me).ring.owner() };
         let most = if priority == Priority::Normal { BATCH.min(own.free() + 1) } else { 1 };
-        let (mut first, mut moved, mut rejected) = (None, false, None);
+        let (mut first, mut moved, mut rejected) = (None, 0, None);
         let left = injector.pop(priority, self.core.host.workers(), most, |task| match &first {
             None => first = Some(task),
             // `most` leaves room for all of them.
             Some(_) => match own.push(task) {
-                Ok(()) => moved = true,
+                Ok(()) => moved += 1,
                 Err(task) => rejected = Some(task),
             },
         });
@@ -184,22 +217,18 @@ impl<'a, H: Host> Worker<'a, H> {
             // Not reached while `free` tells the truth; a task is never lost all the same.
             injector.push_many(priority, 1, core::iter::once(task));
         }
-        if moved || left {
-            // While it was under way the batch was invisible to a re-check (M8).
-            self.core.wake_one();
-        }
-        first
+        Batch { first, moved, left }
     }
 
     /// Looks into the other rings and the injector, unless half of the workers do so already.
     fn search(&mut self) -> Option<Task> {
         if !self.searching {
-            let searchers = self.core.idle.load().searchers().count_ones() as usize;
+            let seen = trace::step(|| self.core.idle.load(), |seen| Event::Idle(seen.sleepers(), seen.searchers()));
+            let searchers = seen.searchers().count_ones() as usize;
             if 2 * searchers >= self.core.host.workers() {
                 return None;
             }
-            self.core.idle.start_search(self.me);
-            self.searching = true;
+            self.start_search();
         }
         self.steal().or_else(|| self.pop_injector(Priority::Normal))
     }
@@ -211,9 +240,22 @@ impl<'a, H: Host> Worker<'a, H> {
         // SAFETY: as in `pop_own`; nothing is run while the owner is in use.
         let mut own = unsafe { self.core.host.lane(self.me).ring.owner() };
         for victim in (0..workers).map(|i| (start + i) % workers).filter(|victim| *victim != self.me) {
-            if let Steal::Success((task, _)) =
-                self.core.host.lane(victim).ring.stealer_numbered(self.me as u32 + 1).steal_half_into(&mut own)
-            {
+            let ring = self.core.host.lane(victim).ring.stealer_numbered(self.me as u32 + 1);
+            let stolen = trace::steps(
+                || ring.steal_half_into(&mut own),
+                |stolen, note| match stolen {
+                    Steal::Success((_, moved)) => {
+                        note(Event::Steal(victim, moved + 1));
+                        note(Event::StealEnd(victim));
+                        if *moved > 0 {
+                            note(Event::Push(Queue::Ring(self.me), *moved));
+                        }
+                    }
+                    Steal::Empty => note(Event::Steal(victim, 0)),
+                    Steal::Busy => note(Event::StealLost(victim)),
+                },
+            );
+            if let Steal::Success((task, _)) = stolen {
                 self.tally.count(Count::Stolen, 1);
                 // What was moved, and what was left in a ring that counted as empty meanwhile, is announced by `found`: this
                 // worker is a searcher, and the last searcher to find something looks at the queues again (M5, M8).
@@ -229,29 +271,37 @@ impl<'a, H: Host> Worker<'a, H> {
 
     /// This worker has a task and stops searching; if nobody else searches, what is queued needs somebody new.
     fn found(&mut self) {
-        if self.searching {
-            self.searching = false;
-            if self.core.idle.end_search(self.me) {
-                self.core.hand_over();
-            }
+        if self.searching && self.end_search() && !trace::broken("M5") {
+            self.core.hand_over();
         }
     }
 
     /// Awake again, by whatever cause.
     pub(crate) fn end_sleep(&mut self) {
-        self.searching = self.core.idle.end_sleep(self.me);
+        self.searching = trace::step(|| self.core.idle.end_sleep(self.me), |claimed| Event::Awake(*claimed));
     }
 
     /// Becomes a searcher, if no waker has made this worker one already.
     fn search_on(&mut self) {
         if !self.searching {
-            self.core.idle.start_search(self.me);
-            self.searching = true;
+            self.start_search();
         }
+    }
+
+    fn start_search(&mut self) {
+        trace::step(|| self.core.idle.start_search(self.me), |()| Event::Search);
+        self.searching = true;
+    }
+
+    /// Returns whether it was the last searcher.
+    fn end_search(&mut self) -> bool {
+        self.searching = false;
+        trace::step(|| self.core.idle.end_search(self.me), |last| Event::SearchEnd(*last))
     }
 
     pub(crate) fn execute(&mut self, task: Task) {
         self.idle_since_sleep = false;
+        trace::event(Event::Run);
         if self.core.discards() {
             // Dropping it tells whoever waits for it.
             let _ = H::catch(|| drop(task));
@@ -285,8 +335,7 @@ impl<'a, H: Host> Worker<'a, H> {
         self.count_busy();
         self.publish_tally();
         if self.searching {
-            self.searching = false;
-            self.core.idle.end_search(self.me);
+            self.end_search();
         }
         self.core.hand_over();
     }

@@ -1,4 +1,4 @@
-//! The atomics and cells of this crate: `core`'s, or loom's when a model runs the code.
+//! The atomics and cells of this crate: `core`'s, or loom's or shuttle's when a model runs the code.
 
 use core::sync::atomic::Ordering;
 
@@ -6,14 +6,17 @@ use core::sync::atomic::Ordering;
 pub(crate) use crate::model_atomic::{AtomicU32, AtomicU64};
 #[cfg(all(not(loom), feature = "alloc"))]
 pub(crate) use alloc::sync::Arc;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use core::sync::atomic::AtomicU32;
-#[cfg(all(not(loom), target_has_atomic = "64"))]
+#[cfg(all(not(any(loom, shuttle)), target_has_atomic = "64"))]
 pub(crate) use core::sync::atomic::AtomicU64;
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;
 #[cfg(all(loom, feature = "alloc"))]
 pub(crate) use loom::sync::Arc;
+// For the pool's models.
+#[cfg(all(shuttle, not(loom)))]
+pub(crate) use shuttle::sync::atomic::{AtomicU32, AtomicU64};
 
 /// `core`'s `UnsafeCell` with loom's interface, so that models see every access.
 #[cfg(not(loom))]

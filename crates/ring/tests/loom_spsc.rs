@@ -48,6 +48,11 @@ fn push_vs_pop() {
     let log = met.clone();
     small_model(move || {
         let (mut producer, mut consumer) = spsc::channel::<Value>(2);
+        // Natively positions start again after two rounds: in the middle of what follows.
+        for value in 7..10 {
+            producer.push(Box::new(value)).unwrap();
+            assert_eq!(consumer.pop(), Some(Box::new(value)));
+        }
         let inner = log.clone();
         let pushing = thread::spawn(move || push_all(|value| producer.push(value), 4, &inner));
         let popped = pop_some(|| consumer.pop(), 4, &log);

@@ -128,10 +128,10 @@ impl Barrier {
 
     /// Takes one's arrival back. Returns `false` if the round has ended meanwhile.
     pub(crate) fn withdraw(&self, round: Round) -> bool {
-        // Acquire, here and for the failure: as in `is_over`.
+        // Acquire, here and for the failure: as in `is_over`. Relaxed on success: who has not arrived tells nothing and is told nothing.
         let mut seen = Place(self.word.load(Ordering::Acquire));
         while seen.round() == round {
-            match self.word.compare_exchange(seen.0, seen.0 - 1, Ordering::AcqRel, Ordering::Acquire) {
+            match self.word.compare_exchange(seen.0, seen.0 - 1, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => return true,
                 Err(now) => seen = Place(now),
             }
@@ -166,6 +166,21 @@ impl Barrier {
             }
             let _ = weblane_futex::wait(&self.word, seen.0, None);
         }
+    }
+
+    /// Arrives if all the others are there. `None`: they are not, and this thread has not arrived. Never blocks, on any thread.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # if weblane_sync::MODEL { return }
+    /// use weblane_sync::Barrier;
+    ///
+    /// assert!(Barrier::new(2).try_wait().is_none());
+    /// assert!(Barrier::new(1).try_wait().is_some_and(|result| result.is_leader()));
+    /// ```
+    pub fn try_wait(&self) -> Option<BarrierWaitResult> {
+        self.wait_spinning(0).ok()
     }
 
     /// Waits until all are there, for at most `turns` turns of a spin. Never sleeps, on any thread.

@@ -190,22 +190,54 @@ impl Once {
     /// [`LockError::MayNotBlock`] as for [`call_once`](Once::call_once); [`LockError::Abandoned`] if the thread that was at it has died: somebody has to
     /// begin anew.
     pub fn wait(&self) -> Result<(), LockError> {
-        let mut left = PATIENCE;
         loop {
-            let seen = self.load();
-            if seen.has(DONE) {
-                return Ok(());
+            match self.look() {
+                Ok(outcome) => return outcome,
+                Err(seen) if weblane_futex::can_block() => self.sleep(seen),
+                Err(_) => break,
             }
-            if seen.is_abandoned() {
-                return Err(LockError::Abandoned);
+        }
+        self.wait_spinning(PATIENCE).map_err(|error| match error {
+            LockError::Held => LockError::MayNotBlock,
+            other => other,
+        })
+    }
+
+    /// As [`wait`](Once::wait), but by spinning, for at most `turns` turns, on any thread. To look without waiting, ask
+    /// [`is_completed`](Once::is_completed).
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Held`] if nobody was done with it in all of them; [`LockError::Abandoned`] as for `wait`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # if weblane_sync::MODEL { return }
+    /// use weblane_sync::{LockError, Once};
+    ///
+    /// let once = Once::new();
+    /// assert_eq!(once.wait_spinning(10), Err(LockError::Held));
+    /// once.try_call_once(|| ());
+    /// assert_eq!(once.wait_spinning(10), Ok(()));
+    /// ```
+    pub fn wait_spinning(&self, turns: u32) -> Result<(), LockError> {
+        for _ in 0..turns {
+            if let Ok(outcome) = self.look() {
+                return outcome;
             }
-            if weblane_futex::can_block() {
-                self.sleep(seen);
-            } else if left == 0 {
-                return Err(LockError::MayNotBlock);
-            }
-            left = left.saturating_sub(1);
             spin();
+        }
+        self.look().unwrap_or(Err(LockError::Held))
+    }
+
+    /// What a wait ends with, if it is over; else what the word is.
+    pub(crate) fn look(&self) -> Result<Result<(), LockError>, State> {
+        let seen = self.load();
+        match seen.has(DONE) {
+            true => Ok(Ok(())),
+            false if seen.is_abandoned() => Ok(Err(LockError::Abandoned)),
+            false => Err(seen),
         }
     }
 

@@ -148,6 +148,29 @@ impl<T> OnceLock<T> {
         Ok(unsafe { self.filled() })
     }
 
+    /// As [`wait`](OnceLock::wait), but by spinning, for at most `turns` turns, on any thread. To look without waiting: [`get`](OnceLock::get).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Once::wait_spinning`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # if weblane_sync::MODEL { return }
+    /// use weblane_sync::{LockError, OnceLock};
+    ///
+    /// let place = OnceLock::new();
+    /// assert_eq!(place.wait_spinning(10), Err(LockError::Held));
+    /// place.set(5).unwrap();
+    /// assert_eq!(place.wait_spinning(10), Ok(&5));
+    /// ```
+    pub fn wait_spinning(&self, turns: u32) -> Result<&T, LockError> {
+        self.once.wait_spinning(turns)?;
+        // SAFETY: `wait_spinning` has seen that it is done.
+        Ok(unsafe { self.filled() })
+    }
+
     /// Takes the value out, and leaves it empty.
     pub fn take(&mut self) -> Option<T> {
         if !mem::take(&mut self.once).is_completed() {

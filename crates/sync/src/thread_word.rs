@@ -160,14 +160,15 @@ impl ThreadWord {
             }
             seen = self.load();
         }
-        // Acquire: pairs with the Release of whoever gave the reason, so that this thread sees why.
-        self.0.fetch_and(!(PARKED | TOKEN), Ordering::AcqRel);
+        // Acquire: a token that came beside the reason is cleared here, and this thread must see why it was given; pairs with the Release of whoever
+        // gave it.
+        self.0.fetch_and(!(PARKED | TOKEN), Ordering::Acquire);
         Ok(slept)
     }
 
     /// Calls the thread: there is work.
     pub fn set_token(&self) -> Wake {
-        // Release: pairs with the Acquire in `park`.
+        // Release: pairs with the Acquire in `park`. Acquire: who calls a parked thread sees what it did before it parked.
         let before = WordState(self.0.fetch_or(TOKEN, Ordering::AcqRel));
         self.notify_if_first(before)
     }
@@ -176,20 +177,20 @@ impl ThreadWord {
     /// notification.
     pub fn call_anyway(&self) {
         // Release: pairs with the Acquire in `park`.
-        self.0.fetch_or(TOKEN, Ordering::AcqRel);
+        self.0.fetch_or(TOKEN, Ordering::Release);
         weblane_futex::notify_all(&self.0);
     }
 
     /// Tells the thread that its scheduler is closed. It stays told until [`clear_stop`](ThreadWord::clear_stop).
     pub fn set_stop(&self) -> Wake {
-        // Release: pairs with the Acquire in `park` and `load`.
+        // Release: pairs with the Acquire in `park` and `load`. Acquire: as in `set_token`.
         let before = WordState(self.0.fetch_or(STOP, Ordering::AcqRel));
         self.notify_if_first(before)
     }
 
     /// Counts one message, **after** it was posted.
     pub fn message_posted(&self) -> Wake {
-        // Release: pairs with the Acquire in `park` and `load`.
+        // Release: pairs with the Acquire in `park`, `load` and `message_done`. Acquire: as in `set_token`.
         let before = WordState(self.0.fetch_add(MESSAGE, Ordering::AcqRel));
         if WordState(before.0.wrapping_add(MESSAGE)).has_reason() {
             self.notify_if_first(before)
@@ -200,18 +201,22 @@ impl ThreadWord {
 
     /// The thread has stopped, and may serve another scheduler.
     pub fn clear_stop(&self) {
-        self.0.fetch_and(!STOP, Ordering::AcqRel);
+        // Release: pairs with the Acquire in `load` of whoever waits for the thread to be free again.
+        self.0.fetch_and(!STOP, Ordering::Release);
     }
 
     /// The thread has handled one message. Returns how many are left; −1 if this one was not counted yet.
     pub fn message_done(&self) -> i32 {
+        // Acquire: pairs with the Release in `message_posted`, of the messages that are left; Release, with the Acquire in `load` of whoever sees that
+        // this one is handled.
         WordState(self.0.fetch_sub(MESSAGE, Ordering::AcqRel)).messages() - 1
     }
 
     /// Corrects the count of messages by what somebody has left in it who died between posting and counting. By the thread itself only, so
     /// nobody needs to be woken.
     pub fn correct_messages(&self, by: i32) {
-        self.0.fetch_add((by as u32) << 8, Ordering::AcqRel);
+        // Relaxed: the thread's own books; what others did before they counted is acquired as ever, for this continues their release sequences.
+        self.0.fetch_add((by as u32) << 8, Ordering::Relaxed);
     }
 
     /// Notifies if the reason just given is the first one for a thread that was parked.

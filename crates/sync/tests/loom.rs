@@ -10,7 +10,7 @@ use loom::sync::Arc;
 use loom::thread;
 use weblane_futex::AtomicU32;
 
-use weblane_sync::{Condvar, Mutex, ThreadWord};
+use weblane_sync::{Condvar, Mutex, ThreadWord, Wake};
 
 /// Every interleaving with up to `LOOM_MAX_PREEMPTIONS` preemptions, 2 unless set.
 fn model(check: impl Fn() + Sync + Send + 'static) {
@@ -133,10 +133,92 @@ fn race_41_time_out_vs_notify() {
     assert_eq!(*seen.lock().unwrap(), [true; 2], "both outcomes are explored");
 }
 
+/// Each way to give a reason, and whether the thread was found parked.
+const REASONS: [fn(&ThreadWord) -> bool; 4] = [
+    |word| word.set_token() != Wake::NotNeeded,
+    |word| word.set_stop() != Wake::NotNeeded,
+    |word| word.message_posted() != Wake::NotNeeded,
+    |word| {
+        word.call_anyway();
+        false
+    },
+];
+
+/// Who finds the thread parked sees what it did before it parked.
+#[test]
+fn who_calls_sees_what_came_before_parking() {
+    for reason in REASONS {
+        model(move || {
+            let (word, note) = (Arc::new(ThreadWord::new()), Arc::new(AtomicU32::new(0)));
+            let (inner, inner_note) = (Arc::clone(&word), Arc::clone(&note));
+            let sleeper = thread::spawn(move || {
+                inner_note.store(1, Ordering::Relaxed);
+                inner.park().unwrap();
+            });
+            if reason(&word) {
+                assert_eq!(note.load(Ordering::Relaxed), 1);
+            }
+            sleeper.join().unwrap();
+        });
+    }
+}
+
+/// A second call that comes beside the first is used up with it; then the thread has seen why it came, or the token is left.
+#[test]
+fn race_11_a_token_that_is_cleared_was_seen() {
+    model(|| {
+        let word = Arc::new(ThreadWord::new());
+        let notes = [(); 2].map(|()| Arc::new(AtomicU32::new(0)));
+        let callers = notes.clone().map(|note| {
+            let word = Arc::clone(&word);
+            thread::spawn(move || {
+                note.store(1, Ordering::Relaxed);
+                word.set_token();
+            })
+        });
+        word.park().unwrap();
+        let seen = notes.map(|note| note.load(Ordering::Relaxed));
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+        assert!(seen == [1, 1] || word.load().token(), "a call that nobody has seen");
+    });
+}
+
+/// The count of messages carries what was done before counting, both ways; and so does the end of STOP.
+#[test]
+fn counts_carry_what_came_before() {
+    model(|| {
+        let word = Arc::new(ThreadWord::new());
+        let notes = Arc::new([(); 3].map(|()| AtomicU32::new(0)));
+        word.set_stop();
+        word.message_posted();
+        let (inner, inner_notes) = (Arc::clone(&word), Arc::clone(&notes));
+        let other = thread::spawn(move || {
+            inner_notes[0].store(1, Ordering::Relaxed);
+            inner.message_posted();
+            let seen = inner.load();
+            if !seen.stop() {
+                assert_eq!(inner_notes[1].load(Ordering::Relaxed), 1, "stopped");
+            }
+            if seen.messages() == 0 {
+                assert_eq!(inner_notes[2].load(Ordering::Relaxed), 1, "handled");
+            }
+        });
+        notes[1].store(1, Ordering::Relaxed);
+        word.clear_stop();
+        if word.message_done() > 0 {
+            assert_eq!(notes[0].load(Ordering::Relaxed), 1, "posted");
+        }
+        notes[2].store(1, Ordering::Relaxed);
+        word.message_done();
+        other.join().unwrap();
+        assert_eq!(word.load().messages(), 0);
+    });
+}
+
 /// Races 2, 3: a reason that comes at any step of parking. A lost one is a deadlock, which loom reports.
 #[test]
 fn park_vs_each_reason() {
-    for reason in [ThreadWord::set_token, ThreadWord::set_stop, ThreadWord::message_posted] {
+    for reason in REASONS {
         model(move || {
             let (word, note) = (Arc::new(ThreadWord::new()), Arc::new(AtomicU32::new(0)));
             let (inner, inner_note) = (Arc::clone(&word), Arc::clone(&note));

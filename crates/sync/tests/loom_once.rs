@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -48,6 +49,24 @@ fn wait_vs_call_once() {
     });
 }
 
+/// Who tries after one that panicked sees what that one had done, also if it looked before.
+#[test]
+fn a_panic_vs_call_once() {
+    model(|| {
+        let once = Arc::new((Once::new(), AtomicU32::new(0)));
+        let other = Arc::clone(&once);
+        let fails = thread::spawn(move || {
+            let attempt = || other.0.try_call_once(|| panic::panic_any(other.1.store(1, Ordering::Relaxed)));
+            panic::catch_unwind(AssertUnwindSafe(attempt)).is_err()
+        });
+        let mut seen = None;
+        once.0.try_call_once(|| seen = Some(once.1.load(Ordering::Relaxed)));
+        let failed = fails.join().unwrap();
+        // Either one was there first. If both have tried, then the second was this one.
+        assert!(!failed || seen != Some(0), "it was tried, and that was not seen");
+    });
+}
+
 /// `get` races with the making: nothing, or the whole.
 #[test]
 fn get_vs_set() {
@@ -86,14 +105,21 @@ fn barrier_two_rounds() {
     });
 }
 
-/// One gives up at any moment: either the round was over, or it does not count.
+/// One gives up at any moment: either the round was over, and it sees what the other one did before, or it does not count.
 #[test]
 fn barrier_give_up_vs_arrive() {
     model(|| {
         let barrier = Arc::new(Barrier::new(2));
-        let other = Arc::clone(&barrier);
-        let thread = thread::spawn(move || other.wait_spinning(0).is_ok());
-        let met = barrier.wait_spinning(0).is_ok();
+        let notes = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+        let meet = |barrier: &Barrier, notes: &[AtomicU32; 2], own: usize| {
+            notes[own].store(1, Ordering::Relaxed);
+            let met = barrier.wait_spinning(0).is_ok();
+            assert!(!met || notes[1 - own].load(Ordering::Relaxed) == 1);
+            met
+        };
+        let (other, other_notes) = (Arc::clone(&barrier), Arc::clone(&notes));
+        let thread = thread::spawn(move || meet(&other, &other_notes, 1));
+        let met = meet(&barrier, &notes, 0);
         assert_eq!(thread.join().unwrap(), met, "both, or none");
         assert!(barrier.wait_spinning(0).is_err(), "nobody is left in there");
     });

@@ -122,11 +122,12 @@ fn cells_refuse_while_another_thread_makes_the_value() {
     is_reached.recv().expect("it gets there");
 
     assert_eq!((shared.1.call_once(|| ()), shared.1.call_once_spinning(10, || ())), (Err(MayNotBlock), Err(NotYet)));
-    assert_eq!(shared.1.wait(), Err(LockError::MayNotBlock));
+    assert_eq!((shared.1.wait(), shared.1.wait_spinning(10)), (Err(LockError::MayNotBlock), Err(LockError::Held)));
     assert!(!shared.1.try_call_once(|| ()));
     assert_eq!((shared.0.get_or_init(|| 8), shared.0.get_or_init_spinning(10, || 8)), (Err(MayNotBlock), Err(NotYet)));
     assert_eq!((shared.0.wait(), shared.0.try_get_or_init(|| 8)), (Err(LockError::MayNotBlock), None));
     assert_eq!((LazyLock::force(&LAZY), LazyLock::force_spinning(&LAZY, 10)), (Err(MayNotBlock), Err(NotYet)));
+    assert_eq!(shared.0.wait_spinning(10), Err(LockError::Held));
     assert_eq!(LazyLock::try_force(&LAZY), None);
     let payload = catch_unwind(AssertUnwindSafe(|| *LAZY)).expect_err("no error can be returned from there");
     let text = payload.downcast::<String>().expect("a text");
@@ -142,7 +143,7 @@ fn barriers_parkers_and_groups_refuse_and_leave_no_trace() {
     only_workers_block();
     let (barrier, parker, group) = (Arc::new(Barrier::new(2)), Parker::new(), WaitGroup::new());
     assert_eq!(barrier.wait().err(), Some(MayNotBlock));
-    assert_eq!(barrier.wait_spinning(10).err(), Some(NotYet));
+    assert_eq!((barrier.wait_spinning(10).err(), barrier.try_wait()), (Some(NotYet), None));
     let inner = Arc::clone(&barrier);
     let other = worker(move |reached, _| {
         reached.send(()).expect("the test waits");

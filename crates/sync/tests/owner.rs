@@ -128,3 +128,29 @@ fn numbers_are_used_again_unless_their_threads_died() {
         other.retire();
     }
 }
+
+/// Threads that claim and retire at once: nobody has another one's number, and none is lost.
+#[test]
+fn numbers_are_nobody_elses_stress() {
+    const THREADS: usize = 4;
+    let mine: Mutex<Vec<ThreadNumber>> = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..5_000 {
+                    let numbers = [(); 3].map(|()| ThreadNumber::claim().expect("enough of them"));
+                    {
+                        let mut all = mine.lock().unwrap();
+                        for number in numbers {
+                            assert!(!all.contains(&number), "two have {number:?}");
+                            all.push(number);
+                        }
+                    }
+                    // The others must be told before the numbers are given back.
+                    mine.lock().unwrap().retain(|number| !numbers.contains(number));
+                    numbers.into_iter().for_each(ThreadNumber::retire);
+                }
+            });
+        }
+    });
+}

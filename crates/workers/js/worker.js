@@ -12,6 +12,7 @@
 // start and the end need is `{ [TAG]: kind, value }`. Anything else on the channel is left alone.
 
 const TAG = 'weblane';
+const ORIGIN = performance.timeOrigin;
 const START = 0; //   main to worker: the settings
 const MESSAGE = 1; // any to any, for the handlers' `kind`
 const READY = 2; //   worker to main
@@ -195,6 +196,11 @@ export function weblane_watch(lock, gone) {
 /// Milliseconds, with a fraction.
 export function weblane_now() {
   return performance.now();
+}
+
+/// Milliseconds of a clock that all threads of the page share, as well as the browser keeps it: `performance.now` begins with its thread.
+export function weblane_clock() {
+  return ORIGIN + performance.now();
 }
 
 /// Shows the time from `start` until now in the browser's profiler.

@@ -16,6 +16,38 @@ pub fn now() -> f64 {
     crate::glue::weblane_now()
 }
 
+/// Milliseconds by a clock that all threads of the page share, in the same steps: for times that begin on one thread and end on another.
+///
+/// Each thread's [`now`] begins with the thread; this adds when that was (`performance.timeOrigin`). Two threads can differ by a step, and by more
+/// when the machine's clock was set between their starts, so a difference can be less than nothing.
+///
+/// ```no_run
+/// use weblane_workers::{Message, ThreadId, send, timing};
+///
+/// # fn demo(worker: ThreadId) -> Result<(), weblane_workers::SendError> {
+/// let sent = timing::clock();
+/// send(worker, Message::new(move |_, _| println!("{} ms under way", timing::clock() - sent)))
+/// # }
+/// ```
+#[must_use]
+pub fn clock() -> f64 {
+    crate::glue::weblane_clock()
+}
+
+/// Calls `run` on the calling thread after so many milliseconds, from its event loop. For the timers of Weblane's own crates; a worker whose loop
+/// sleeps has none.
+#[doc(hidden)]
+pub fn after(milliseconds: u32, run: impl FnOnce() + 'static) {
+    let fire = wasm_bindgen::closure::Closure::once_into_js(run);
+    crate::glue::weblane_after_once(milliseconds.into(), &fire);
+}
+
+/// An error on the calling thread's console.
+#[doc(hidden)]
+pub fn report(text: &str) {
+    web_sys::console::error_1(&text.into());
+}
+
 /// A stretch of time that ends when it is dropped.
 #[derive(Debug)]
 #[must_use = "the stretch ends when this is dropped"]

@@ -42,6 +42,11 @@ impl Acceptor {
             }
             At::Nothing => match what {
                 What::Reasons(some) => self.reasons(me, some),
+                // Its own ring, which it may leave out, comes last.
+                What::Look(queue, some) if queue == Queue::Ring(me as u8) => {
+                    self.answer(queue, some)?;
+                    Ok(if some { At::Something } else { At::Nothing })
+                }
                 // Whether everybody sleeps, in a closed pool.
                 What::Idle(..) => self.idle_is(what).map(|()| At::Nothing),
                 What::Notify(..) => Ok(At::Nothing),
@@ -197,6 +202,11 @@ impl Acceptor {
                 self.search_end(index, me, last)?;
                 Ok(if last { At::Looking { seen: 0, then: Then::Ready } } else { At::Ready })
             }
+            // More often than it must: it is a searcher itself, or has moved nothing.
+            What::Idle(..) if from == 0 && more == 0 && searching => {
+                self.idle_is(what).map(|()| At::Found { more, from })
+            }
+            What::Idle(..) if from == 0 && more == 0 => self.wake(index, Then::Ready, what),
             _ if from == 0 && more == 0 && !searching => self.worker(index, me, At::Ready, what),
             _ => Err("what it moved is not in its ring yet, or it is still a searcher".to_owned()),
         }

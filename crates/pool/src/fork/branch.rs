@@ -18,6 +18,7 @@
 use core::mem::ManuallyDrop;
 use core::sync::atomic::Ordering;
 
+use super::window::Thief;
 use crate::host::{Host, Payload};
 use crate::primitive::{AtomicU32, AtomicUsize, UnsafeCell};
 use crate::scheduler::Core;
@@ -97,6 +98,7 @@ pub(crate) unsafe fn run_taken<H: Host>(core: &Core<H>, me: usize, branch: *cons
     if header.state.fetch_or((me as u32 + 1) << THIEF, Ordering::AcqRel) & SLEEPER != 0 {
         core.host().lane(owner).window.ring();
     }
+    window.has_marked();
     // SAFETY: taken, so the closure is this thread's; it does not unwind.
     unsafe { (header.run)(branch) };
     H::publish_memory();
@@ -116,6 +118,7 @@ pub(crate) unsafe fn run_taken<H: Host>(core: &Core<H>, me: usize, branch: *cons
 pub(crate) unsafe fn bury<H: Host>(core: &Core<H>, dead: usize) {
     let window = &core.host().lane(dead).window;
     window.withdraw();
+    window.mark_dead();
     let mut branch = window.now_running(core::ptr::null());
     while !branch.is_null() {
         // SAFETY: it was running and is not done, so it is still there until DONE.
@@ -127,6 +130,42 @@ pub(crate) unsafe fn bury<H: Host>(core: &Core<H>, dead: usize) {
             core.host().lane(owner).window.ring();
         }
     }
+    // Whoever waits for a branch that it had claimed and not marked is not in that list, and finds out by himself.
+    for worker in 0..core.host().workers() {
+        core.host().lane(worker).window.ring();
+    }
+}
+
+/// What is known of the claimer of a branch that nobody has marked.
+pub(super) enum Lost {
+    /// He is dead.
+    Yes,
+    /// Somebody dead wanted it, and somebody alive does: look again.
+    Perhaps,
+}
+
+/// Looks whether the youngest branch of worker `me`, which was claimed and not marked with its thief's number, was claimed by a worker that has died since;
+/// then it is marked as lost. `None` if nobody dead has wanted it. The argument stands in [`window`](super::window).
+pub(super) fn lost_before_mark<H: Host>(core: &Core<H>, me: usize, header: &Header) -> Option<Lost> {
+    let window = &core.host().lane(me).window;
+    let index = window.youngest();
+    let wanted = |by: Thief| {
+        (0..core.host().workers()).any(|worker| core.host().lane(worker).window.wanted_by(me, index) == Some(by))
+    };
+    if !wanted(Thief::Dead) {
+        return None;
+    }
+    if wanted(Thief::Alive) {
+        return Some(Lost::Perhaps);
+    }
+    // After the look at `taking`: who has struck it out meanwhile has marked the branch before.
+    let state = header.state();
+    if state.thief().is_none() && !state.done() {
+        // SAFETY: this is worker `me`, and the claimer is dead.
+        unsafe { window.give_receipt(index) };
+        header.state.fetch_or(LOST | DONE, Ordering::AcqRel);
+    }
+    Some(Lost::Yes)
 }
 
 /// A closure that another worker may run, and the place for its result.

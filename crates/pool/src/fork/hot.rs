@@ -32,7 +32,12 @@ struct Hot {
 
 type Memory = MaybeUninit<[u64; 8]>;
 
-#[cfg(not(loom))]
+#[cfg(all(shuttle, not(loom)))]
+shuttle::thread_local! {
+    static HOT: Hot = Hot { inline_only: InlineOnly(AtomicU32::new(1)), scratch: UnsafeCell::new(Memory::uninit()) };
+}
+
+#[cfg(not(any(loom, shuttle)))]
 std::thread_local! {
     static HOT: Hot = const { Hot { inline_only: InlineOnly(AtomicU32::new(1)), scratch: UnsafeCell::new(Memory::new([0; 8])) } };
 }

@@ -3,9 +3,10 @@
 use core::hint;
 use core::marker::PhantomData;
 use core::mem::{self, ManuallyDrop};
+use core::time::Duration;
 use std::panic::resume_unwind;
 
-use super::branch::{Branch, Header, run_taken};
+use super::branch::{self, Branch, Header, Lost, run_taken};
 use super::hot;
 use super::window::Window;
 use crate::host::{Host, Payload};
@@ -13,7 +14,7 @@ use crate::primitive::fence_after_publication;
 use crate::scheduler::Core;
 
 /// How often a waiting worker looks before it sleeps. A few microseconds: less than a wake-up costs, and more than a small branch.
-const LOOKS: u32 = if cfg!(loom) {
+const LOOKS: u32 = if cfg!(any(loom, shuttle)) {
     0
 } else if cfg!(target_arch = "wasm32") {
     2000
@@ -151,15 +152,15 @@ pub(super) fn announce<H: Host>(core: &Core<H>, window: &Window) {
 }
 
 /// Waits until the thief is done, and helps him meanwhile: what is in his window was all forked by the branch that is waited for.
-pub(crate) fn wait_for<H: Host>(core: &Core<H>, me: usize, branch: &Header) {
+pub(crate) fn wait_for<H: Host>(core: &Core<H>, me: usize, header: &Header) {
     let window = |worker: usize| &core.host().lane(worker).window;
     let mut looks = 0;
     loop {
-        let state = branch.state();
+        let state = header.state();
         if state.done() {
             break;
         }
-        if let Some(taken) = state.thief().and_then(|thief| window(thief).steal()) {
+        if let Some(taken) = state.thief().and_then(|thief| window(thief).steal(thief, window(me))) {
             // SAFETY: just taken; this thread is worker `me`.
             unsafe { run_taken(core, me, taken) };
             looks = 0;
@@ -171,7 +172,7 @@ pub(crate) fn wait_for<H: Host>(core: &Core<H>, me: usize, branch: &Header) {
             continue;
         }
         let rings = window(me).rings();
-        let state = branch.announce_sleeper();
+        let state = header.announce_sleeper();
         if state.done() {
             break;
         }
@@ -182,14 +183,19 @@ pub(crate) fn wait_for<H: Host>(core: &Core<H>, me: usize, branch: &Header) {
                 fence_after_publication();
                 if window(thief).is_empty() {
                     core.hand_over();
-                    window(me).sleep(rings);
+                    window(me).sleep(rings, None);
                 }
                 window(thief).remove_helper(me);
             }
-            // He has claimed it and not said so yet; he rings when he does.
+            // He has claimed it and not said so yet; he rings when he does. If he dies before, the reaper rings.
             None => {
+                let again = match branch::lost_before_mark(core, me, header) {
+                    Some(Lost::Yes) => continue,
+                    Some(Lost::Perhaps) => Some(Duration::from_millis(1)),
+                    None => None,
+                };
                 core.hand_over();
-                window(me).sleep(rings);
+                window(me).sleep(rings, again);
             }
         }
     }

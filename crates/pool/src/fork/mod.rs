@@ -52,8 +52,9 @@
 //!
 //! A worker that traps inside a branch leaves it without a result. Whoever buries the worker follows the list of branches that it had on its stack (`running` in the window,
 //! `below` in each header), marks them LOST and DONE and rings their owners; and withdraws what the worker had exposed. The owner of a lost branch has no
-//! value to return: it panics when its other side has ended. Where panics abort it dies in turn, and its task's handle says so. A thread that is
-//! *terminated* between its claim of a branch and the mark leaves an owner that waits for ever; a trap cannot strike there.
+//! value to return: it panics when its other side has ended. Where panics abort it dies in turn, and its task's handle says so. A thread that dies
+//! between its claim of a branch and the mark (nothing traps there, but a page can terminate it) has not got the branch into its list; it has written down what it
+//! wanted, the owner is rung, and finds by elimination that the claimer is dead ([`window`]).
 //!
 //! # Mutants
 //!
@@ -69,6 +70,9 @@
 //! | a pop, or a theft, does not compare | `join_claim_vs_thief`, `join_claim_vs_two_thieves` |
 //! | a taken branch is not waited for | `join_claim_vs_thief` |
 //! | DONE, or the read of it, is relaxed | `join_claim_vs_thief`, `join_claim_vs_two_thieves` |
+//! | the reaper does not ring; the dead are not marked; the wish is not written down, or struck out too soon | `claimed_and_died` |
+//! | the receipt is not given in the dead one's place | `claimed_and_died_before_the_receipt` |
+//! | a wish of somebody alive does not count; the mark is not looked at again | `wanted_by_the_dead_claimed_by_the_living` |
 //! | the hint is not looked at again, is relaxed, or is not left by the thief | `window_hint_is_not_overlooked` |
 
 pub(crate) mod branch;
@@ -107,8 +111,10 @@ struct Taken<H: Host> {
 // SAFETY: it is run by the thread that made it; it only has to pass for a task.
 unsafe impl<H: Host> Send for Taken<H> {}
 
-impl<H: Host> Taken<H> {
-    fn run(self) {
+/// Its end is its run, so that one who drops the task instead of running it (a pool that discards what is queued) does not leave the owner waiting: what has
+/// begun, and a join has, goes on to its end.
+impl<H: Host> Drop for Taken<H> {
+    fn drop(&mut self) {
         // SAFETY: made by `steal_from`, for a core that runs this.
         unsafe { branch::run_taken(&*self.core, self.me, self.branch) };
     }
@@ -116,9 +122,9 @@ impl<H: Host> Taken<H> {
 
 /// The oldest branch of `victim`, as a task that worker `me`, the calling thread, must run at once.
 pub(crate) fn steal_from<H: Host>(core: &Core<H>, me: usize, victim: usize) -> Option<Task> {
-    let branch = core.host().lane(victim).window.steal()?;
+    let branch = core.host().lane(victim).window.steal(victim, &core.host().lane(me).window)?;
     let taken = Taken { core, me, branch };
-    Some(Task::new(move || taken.run()))
+    Some(Task::new(move || drop(taken)))
 }
 
 #[cfg(any(feature = "std", target_arch = "wasm32"))]

@@ -9,6 +9,7 @@
 //! | `doorbell` | the futex on which this worker sleeps while it waits for a branch; a count, so that a ring is never missed |
 //! | `hint` | the address of the word of the owner's thread that its joins look at (`hot`); a thief sets that to zero |
 //! | `running` | the branch that this worker has taken and runs, for whoever buries it |
+//! | `taking` | what this worker as a thief is about to claim, or has claimed and not marked: DEAD:1, victim plus one:15, index:16 |
 //! | `helpers` | a mask of workers that sleep until a branch of *this* worker is done, and would rather help |
 //!
 //! Taken ≤ pushed ≤ taken + [`WINDOW`], except that branches which were taken and are not finished stay counted in both until their
@@ -21,6 +22,9 @@
 //! * *pop* (owner): CAS `pushed -= 1` if `taken < pushed`: the youngest was nobody's, it is the owner's again; else it was taken.
 //! * *steal* (anybody else): CAS `taken += 1` if `taken < pushed`; then the branch is claimed for good, and its slot is read by a swap
 //!   with null, which is also the receipt that lets the owner use the slot again.
+//!   Before the CAS the thief writes down what it wants (`taking`), and strikes it out when the branch is marked with its number (`branch`).
+//! * *lost?* (owner, when it waits for a branch that nobody has marked): somebody dead wanted this index, and nobody alive does; then, if the branch
+//!   is still not marked, the dead one has claimed it. The receipt is given in its place.
 //! * *settle* (owner): the youngest was taken and is done: both counts down by one.
 //!
 //! # Argument
@@ -29,9 +33,15 @@
 //! went away and came back) is no accident: a claim speaks of an index and not of a pointer, and the pointer is read after the claim, when the owner
 //! can neither pop that index nor, before the receipt, overwrite its slot. A thief's CAS reads the owner's `pushed += 1` or a later
 //! read-modify-write of the word, all of one release sequence, so it sees the branch and the slot.
+//!
+//! *A claim whose thief has died* is found by elimination, since the count does not say who has claimed. The owner knows that its index was claimed (it reads the
+//! count with Acquire, so it sees what the claimer wrote down before). Whoever is alive and has claimed it still says so in `taking`, or has
+//! struck it out after the mark; so if no living worker says so and there is no mark **afterwards**, the claimer is dead. A dead one who wanted the index and did not get it
+//! makes the owner look, and no more: somebody alive has claimed it then. While a living worker wants it too, the owner looks again a little later.
 
 use core::ptr;
 use core::sync::atomic::Ordering;
+use core::time::Duration;
 
 use super::branch::Header;
 use super::hot::InlineOnly;
@@ -45,6 +55,21 @@ const TAKEN: u32 = 1;
 const PUSHED: u32 = 1 << 16;
 /// The most branches that one stack can have pushed; joins beyond it run inline.
 const MOST: u32 = 0xfffe;
+
+/// In `taking`: this worker is dead.
+const DEAD: u32 = 1 << 31;
+
+/// In `taking`: a branch of a worker.
+const fn wish(victim: usize, index: u32) -> u32 {
+    (victim as u32 + 1) << 16 | index
+}
+
+/// Somebody who may have claimed a branch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Thief {
+    Alive,
+    Dead,
+}
 
 /// The two counts as they were at some instant.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,6 +98,7 @@ pub(crate) struct Window {
     helpers: AtomicU32,
     hint: AtomicUsize,
     running: AtomicUsize,
+    taking: AtomicU32,
     #[cfg(loom)]
     never_used: bool,
 }
@@ -87,6 +113,7 @@ impl Window {
             helpers: AtomicU32::new(0),
             hint: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
+            taking: AtomicU32::new(0),
         }
     }
 
@@ -99,6 +126,7 @@ impl Window {
             helpers: AtomicU32::new(0),
             hint: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
+            taking: AtomicU32::new(0),
             never_used: false,
         }
     }
@@ -196,32 +224,89 @@ impl Window {
         self.state.fetch_sub(PUSHED + TAKEN, Ordering::Relaxed);
     }
 
-    /// Takes the oldest branch.
-    pub(crate) fn steal(&self) -> Option<*const Header> {
+    /// Takes the oldest branch of this window, which is worker `victim`'s, for the worker whose window is `mine`: he must run it at once.
+    pub(crate) fn steal(&self, victim: usize, mine: &Window) -> Option<*const Header> {
+        self.claim(victim, mine).map(|index| self.receive(index))
+    }
+
+    /// The first half of a theft: the branch at this index is claimed.
+    pub(crate) fn claim(&self, victim: usize, mine: &Window) -> Option<u32> {
         #[cfg(loom)]
         if self.never_used {
             return None;
         }
         // SeqCst: as in `is_empty`.
         let mut seen = WindowState(self.state.load(Ordering::SeqCst));
+        let mut wished = false;
         loop {
             if seen.pending() == 0 {
+                if wished {
+                    mine.has_marked();
+                }
                 return None;
             }
-            // Acquire: pairs with the Release of `push`: the slot and the branch.
+            wished = true;
+            // Release: pairs with the Acquire in `wanted_by`. Before the claim: whoever sees the claim sees this.
+            mine.taking.swap(wish(victim, seen.taken()), Ordering::AcqRel);
+            // Acquire: pairs with the Release of `push`: the slot and the branch. Release: pairs with the Acquire in `youngest`.
             match self.state.compare_exchange(seen.0, seen.0 + TAKEN, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => break,
+                Ok(_) => return Some(seen.taken()),
                 Err(now) => seen = WindowState(now),
             }
         }
+    }
+
+    /// The second half: what was claimed, and the receipt.
+    fn receive(&self, index: u32) -> *const Header {
         // Relaxed: the claim gave the slot to this thread; the null is the receipt, seen by `push`.
-        let branch = self.slots[(seen.taken() % WINDOW) as usize].swap(0, Ordering::Relaxed);
+        let branch = self.slots[(index % WINDOW) as usize].swap(0, Ordering::Relaxed);
         debug_assert!(branch != 0, "a claimed branch has a pointer");
         // Relaxed: written before the `push` that the claim has acquired.
         let hint = ptr::with_exposed_provenance::<InlineOnly>(self.hint.load(Ordering::Relaxed));
         // SAFETY: set by the owner to a word of its thread, which is in the join of this branch until the branch is done.
         unsafe { &*hint }.set(false);
-        Some(ptr::with_exposed_provenance(branch))
+        ptr::with_exposed_provenance(branch)
+    }
+
+    /// What this worker has claimed is marked with its number, or somebody else was faster.
+    pub(crate) fn has_marked(&self) {
+        // Release: pairs with the Acquire in `wanted_by`: who sees this sees the mark.
+        self.taking.swap(0, Ordering::AcqRel);
+    }
+
+    /// What a thief does that dies before, or while, it claims the oldest branch of `victim`. For tests.
+    #[cfg(all(test, loom))]
+    pub(crate) fn want_and_die(&self, victim: usize, index: u32) {
+        self.taking.swap(wish(victim, index), Ordering::AcqRel);
+    }
+
+    /// Whether this window's worker wants, or has claimed, that branch of `victim`; and whether it is dead.
+    pub(super) fn wanted_by(&self, victim: usize, index: u32) -> Option<Thief> {
+        // Acquire: pairs with the Release in `has_marked` (the mark), and in `mark_dead`.
+        let taking = self.taking.load(Ordering::Acquire);
+        (taking & !DEAD == wish(victim, index)).then_some(if taking & DEAD != 0 { Thief::Dead } else { Thief::Alive })
+    }
+
+    /// The worker is dead: what it wanted is to be looked at by whoever waits for it. He must be rung.
+    pub(super) fn mark_dead(&self) {
+        // Release: pairs with the Acquire in `wanted_by`.
+        self.taking.fetch_or(DEAD, Ordering::AcqRel);
+    }
+
+    /// The index of the owner's youngest branch, which has been taken.
+    pub(super) fn youngest(&self) -> u32 {
+        // Acquire: pairs with the Release of the claim; what the claimer wrote down before is seen.
+        WindowState(self.state.load(Ordering::Acquire)).pushed() - 1
+    }
+
+    /// The branch at `index` was claimed by somebody who is dead: the slot can be used again, as if he had read it.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the window's worker, and so it is.
+    pub(super) unsafe fn give_receipt(&self, index: u32) {
+        // Relaxed: the owner's own next push reads it.
+        self.slots[(index % WINDOW) as usize].swap(0, Ordering::Relaxed);
     }
 
     /// The worker begins to run this branch, or goes on with it. Returns the one before.
@@ -257,9 +342,10 @@ impl Window {
         weblane_futex::notify_all(&self.doorbell);
     }
 
-    /// Sleeps until the bell has rung since `rings` was read, or for no reason at all. The caller has asked whether it may block.
-    pub(crate) fn sleep(&self, rings: u32) {
-        let _ = weblane_futex::wait(&self.doorbell, rings, None);
+    /// Sleeps until the bell has rung since `rings` was read, or until the time is over, or for no reason at all. The caller has asked whether it may
+    /// block.
+    pub(crate) fn sleep(&self, rings: u32, at_most: Option<Duration>) {
+        let _ = weblane_futex::wait(&self.doorbell, rings, at_most);
     }
 
     /// `worker` is about to sleep for a branch that this window's worker runs, and would rather help it. Look again afterwards.

@@ -15,13 +15,13 @@ use crate::primitive::{AtomicU32, AtomicU64, UnsafeCell};
 use crate::task::Task;
 
 /// Cells in a block. A batch is taken from one block at a time.
-pub(crate) const BLOCK: usize = if cfg!(loom) { 2 } else { 128 };
+pub(crate) const BLOCK: usize = if cfg!(any(loom, shuttle)) { 2 } else { 128 };
 
 /// The most blocks that one injector can have: what its queues can refer to, and room for those that are in somebody's hands.
-const MOST: usize = super::LEVELS * super::queue::TABLE + if cfg!(loom) { 8 } else { 1024 };
+const MOST: usize = super::LEVELS * super::queue::TABLE + if cfg!(any(loom, shuttle)) { 8 } else { 1024 };
 
 /// Blocks that exist from the start, so that a pool in its steady state allocates none.
-const FIRST: usize = if cfg!(loom) { 0 } else { 4 };
+const FIRST: usize = if cfg!(any(loom, shuttle)) { 0 } else { 4 };
 
 /// A cell's state as it was at some instant: which position it was last filled for, and how.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,8 +134,8 @@ impl Blocks {
         // Relaxed: only the number must be different.
         let index = self.made.fetch_add(1, Ordering::Relaxed) as usize;
         assert!(index < MOST, "{MOST} blocks of tasks are in use at once, which the limits of the queues exclude");
-        // Release: pairs with the Acquire in `get`.
-        self.places[index].store(block, Ordering::Release);
+        // Relaxed: the number is handed on with more, see `get`.
+        self.places[index].store(block, Ordering::Relaxed);
         index as u32 + 1
     }
 
@@ -155,10 +155,17 @@ impl Blocks {
         }
     }
 
+    /// How many are free, and how many were made. When nobody is here; empties the list.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> (usize, usize) {
+        let free = core::iter::from_fn(|| self.free.pop(|number| &self.get(number).next)).count();
+        (free, self.made.load(Ordering::Relaxed) as usize)
+    }
+
     pub(super) fn get(&self, number: u32) -> &Block {
-        // Acquire: pairs with the Release in `make`. Whoever has a number has it from `make`, or by way of a queue's table or the free list, both
-        // of which order it after.
-        let block = self.places[number as usize - 1].load(Ordering::Acquire);
+        // Relaxed: whoever has a number has it from `make`, or by way of a queue's table or the free list, which put it there with Release and
+        // took it with Acquire.
+        let block = self.places[number as usize - 1].load(Ordering::Relaxed);
         // SAFETY: a number that was given out has its block in its place, until the end of `self`.
         unsafe { &*block }
     }
@@ -166,8 +173,8 @@ impl Blocks {
 
 impl Drop for Blocks {
     fn drop(&mut self) {
-        for place in &self.places {
-            let block = place.load(Ordering::Acquire);
+        for place in &mut self.places {
+            let block = *place.get_mut();
             if !block.is_null() {
                 // SAFETY: made from a box, and nobody uses the injector any more. Its queues have emptied the cells.
                 drop(unsafe { Box::from_raw(block) });

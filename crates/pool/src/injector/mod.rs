@@ -8,7 +8,7 @@ mod blocks;
 mod coarse;
 mod overflow;
 mod queue;
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests;
 
 use core::sync::atomic::Ordering;
@@ -163,7 +163,7 @@ impl Injector {
         self.queues.iter().for_each(Queue::close);
     }
 
-    /// Whether every level is closed, and empty for good unless a worker pushes.
+    /// Whether every level is empty for good unless a worker pushes. To be asked when [`close`](Injector::close) has been called.
     pub(crate) fn is_finished(&self) -> bool {
         #[cfg(loom)]
         if let Some(coarse) = &self.coarse {

@@ -86,8 +86,9 @@ impl Overflow {
                 Err(now) => seen = Incoming(now),
             }
         }
-        // Before the producer reads who sleeps; partner: the second look of a worker, which reads it after announcing.
-        self.used.swap(1, Ordering::SeqCst);
+        // Release: pairs with the Acquire in `take`: who clears it sees the node. Before the producer's fence and its look at who sleeps; partner: the
+        // second look of a worker, which comes after its announcement and a fence.
+        self.used.swap(1, Ordering::Release);
         Ok(())
     }
 
@@ -102,8 +103,8 @@ impl Overflow {
             // SAFETY: this thread has `taking`.
             unsafe { *kept }
         });
-        // AcqRel: whoever sets it later has pushed later, or is seen below.
-        self.used.swap(0, Ordering::AcqRel);
+        // Acquire: pairs with the Release in `push`: whoever sets it later has pushed later, or is seen below.
+        self.used.swap(0, Ordering::Acquire);
         let mut count = 0;
         while count < most {
             if kept.is_null() {
@@ -122,11 +123,13 @@ impl Overflow {
             // SAFETY: this thread has `taking`.
             unsafe { *place = kept };
         });
-        // Before the flag is given back: a second look that finds the flag free finds this too.
-        self.has_kept.swap(u32::from(!kept.is_null()), Ordering::Release);
+        // Relaxed, both: `kept` itself goes with the flag below. Before the fence of whoever is told that something is left, so that one who is about
+        // to sleep sees it, or is woken.
+        self.has_kept.swap(u32::from(!kept.is_null()), Ordering::Relaxed);
         if self.pending() {
-            self.used.swap(1, Ordering::Release);
+            self.used.swap(1, Ordering::Relaxed);
         }
+        // Release: pairs with the Acquire above; `kept`.
         self.taking.swap(0, Ordering::Release);
         count
     }
@@ -161,13 +164,14 @@ impl Overflow {
 
     /// Whether there is nothing to take. A list that a worker is taking from counts as empty.
     pub(super) fn is_empty(&self) -> bool {
-        // SeqCst and Acquire: as in `push` and `take`.
-        self.used.load(Ordering::SeqCst) == 0 || self.taking.load(Ordering::Acquire) != 0 || !self.pending()
+        // Relaxed: a second look comes after a fence; partner: as in `push` and `take`. It may be used and nothing be inside; then whoever takes clears it.
+        self.used.load(Ordering::Relaxed) == 0 || self.taking.load(Ordering::Relaxed) != 0
     }
 
     /// Whether anything is left, for the end of a pool, when nobody takes.
     pub(super) fn pending(&self) -> bool {
-        !Incoming(self.incoming.load(Ordering::Acquire)).node().is_null() || self.has_kept.load(Ordering::Acquire) != 0
+        // Relaxed: nothing is taken here. At the end whoever looks has seen all others asleep, which orders it after all that they did.
+        !Incoming(self.incoming.load(Ordering::Relaxed)).node().is_null() || self.has_kept.load(Ordering::Relaxed) != 0
     }
 
     /// Refuses what comes from outside from now on.
@@ -175,15 +179,12 @@ impl Overflow {
         let mut seen = Incoming(self.incoming.load(Ordering::Relaxed));
         while !seen.closed() {
             let closed = seen.0.map_addr(|address| address | 1);
-            match self.incoming.compare_exchange(seen.0, closed, Ordering::AcqRel, Ordering::Relaxed) {
+            // Relaxed: only that it comes before or after a push counts.
+            match self.incoming.compare_exchange(seen.0, closed, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => seen = Incoming(now),
             }
         }
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        Incoming(self.incoming.load(Ordering::Acquire)).closed()
     }
 }
 

@@ -63,10 +63,10 @@ use crate::primitive::AtomicU64;
 use crate::task::Task;
 
 /// Blocks that a queue can refer to at once.
-pub(super) const TABLE: usize = if cfg!(loom) { 4 } else { 4096 };
+pub(super) const TABLE: usize = if cfg!(any(loom, shuttle)) { 4 } else { 4096 };
 
 /// Positions that may be claimed by producers who looked at the limit before others moved it: claims on the way at the same time.
-const MARGIN: u64 = if cfg!(loom) { 4 } else { 1 << 16 };
+const MARGIN: u64 = if cfg!(any(loom, shuttle)) { 4 } else { 1 << 16 };
 
 /// The most tasks in the table's blocks.
 const ROOM: u64 = (TABLE * BLOCK) as u64 - MARGIN;
@@ -143,8 +143,8 @@ impl Queue {
     }
 
     fn head(&self) -> u64 {
-        // Acquire: pairs with the Release in `pop`.
-        self.head.0.load(Ordering::Acquire)
+        // Relaxed: as for the tail. An old one is a lower one, and finds cells that are not its own.
+        self.head.0.load(Ordering::Relaxed)
     }
 
     /// Whether the table has room for a claim at `tail`.
@@ -228,7 +228,8 @@ impl Queue {
             }
             let fresh = blocks.take();
             let next = Entry::new(number, fresh);
-            match entry.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Acquire) {
+            // Release: gives the block and what its former users did with it to whoever finds it here. Acquire: as above.
+            match entry.compare_exchange(seen.0, next.0, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => return Some(fresh),
                 Err(now) => {
                     blocks.give_back(fresh);
@@ -285,8 +286,8 @@ impl Queue {
                 };
             }
             let count = ready.min(self.queued(head, ready) / workers + 1);
-            // Acquire and Release: `head` has passed what the claimer saw; partner: `head` in `has_room`.
-            match self.head.0.compare_exchange(head, head + count as u64, Ordering::AcqRel, Ordering::Acquire) {
+            // Relaxed: the cells' states have ordered the tasks before this already.
+            match self.head.0.compare_exchange(head, head + count as u64, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => {
                     self.read(blocks, block, head, count, &mut take);
                     return false;
@@ -358,29 +359,25 @@ impl Queue {
 
     /// Refuses what comes from outside from now on.
     pub(super) fn close(&self) {
-        // AcqRel: who sees it closed sees why.
-        self.tail.0.0.fetch_or(Tail::CLOSED, Ordering::AcqRel);
+        // Relaxed: only that it comes before or after a claim counts.
+        self.tail.0.0.fetch_or(Tail::CLOSED, Ordering::Relaxed);
         self.overflow.close();
     }
 
-    /// Whether the queue is closed and everything that was accepted has been taken.
+    /// Whether everything that was accepted has been taken. To be asked when `close` has been called: with CLOSED all claims from outside that were in time
+    /// are in the position, and who asks has seen all others asleep, which orders this after what they did.
     pub(super) fn is_finished(&self) -> bool {
-        // Acquire: pairs with the Release in `close`. With CLOSED all claims from outside that were in time are in the position.
-        let tail = Tail(self.tail.0.0.load(Ordering::Acquire));
-        tail.closed() && tail.position() == self.head() && self.overflow.is_closed() && !self.overflow.pending()
+        self.tail().position() == self.head() && !self.overflow.pending()
     }
 
     /// Skips every claimed position that is not published: its producer may be dead. One that lives pushes again.
     pub(super) fn skip(&self, blocks: &Blocks) {
         let (head, tail) = (self.head(), self.tail().position());
         for position in head..tail {
-            // If the head has passed this block its entry may be another's by now.
-            if self.head() > position {
-                continue;
-            }
             if let Some(block) = self.block(blocks, position / BLOCK as u64) {
                 let cell = &blocks.get(block).cells[(position % BLOCK as u64) as usize];
                 let seen = cell.state();
+                // If the head has passed it the cell may be another position's by now.
                 if !seen.ready(position) && self.head() <= position {
                     cell.set(seen, CellState::skipped(position));
                 }
@@ -395,5 +392,22 @@ impl Queue {
         while !self.is_empty(blocks) {
             self.pop(blocks, 1, BLOCK, drop);
         }
+    }
+
+    /// What a producer does that dies before it has filled its cell.
+    #[cfg(all(test, not(loom)))]
+    pub(super) fn claim_and_die(&self) {
+        self.tail.0.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Blocks that the table refers to and that have positions to come. When nobody is here and everything is consumed.
+    #[cfg(test)]
+    pub(super) fn blocks_in_use(&self) -> usize {
+        let in_use = |(index, entry): (usize, &AtomicU64)| {
+            let (entry, first) = (Entry(entry.load(Ordering::Relaxed)), self.head() / BLOCK as u64);
+            (first..first + TABLE as u64)
+                .any(|number| number % TABLE as u64 == index as u64 && entry.block_of(number).is_some())
+        };
+        self.table.iter().enumerate().filter(|entry| in_use(*entry)).count()
     }
 }

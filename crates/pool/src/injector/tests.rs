@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 
+use super::queue::Queue;
 use super::{Injector, Priority};
 use crate::task::Task;
 
@@ -18,27 +19,56 @@ use weblane_futex::AtomicU32;
 
 const NORMAL: Priority = Priority::Normal;
 
+/// What a task leaves. In models its maker and its runner use a cell, too, so that loom sees whether the queue has ordered the two.
+struct Flag {
+    ran: AtomicU32,
+    #[cfg(loom)]
+    made: loom::cell::UnsafeCell<u32>,
+}
+
+// SAFETY: a task is made before it is queued, and run once.
+#[cfg(loom)]
+unsafe impl Sync for Flag {}
+
 /// Tasks that count how often each of them ran.
-fn flags(count: usize) -> (Arc<Vec<AtomicU32>>, impl Fn(usize) -> Task) {
-    let flags: Arc<Vec<AtomicU32>> = Arc::new((0..count).map(|_| AtomicU32::new(0)).collect());
+fn flags(count: usize) -> (Arc<Vec<Flag>>, impl Fn(usize) -> Task + Clone + Send + Sync + 'static) {
+    let flag = |_| Flag {
+        ran: AtomicU32::new(0),
+        #[cfg(loom)]
+        made: loom::cell::UnsafeCell::new(0),
+    };
+    let flags: Arc<Vec<Flag>> = Arc::new((0..count).map(flag).collect());
     let shared = Arc::clone(&flags);
     let task = move |index: usize| {
         let flags = Arc::clone(&shared);
+        #[cfg(loom)]
+        // SAFETY: nobody has the task yet.
+        flags[index].made.with_mut(|made| unsafe { *made = 1 });
         Task::new(move || {
-            flags[index].fetch_add(1, Ordering::Relaxed);
+            #[cfg(loom)]
+            // SAFETY: a task is run once, after it was made.
+            flags[index].made.with_mut(|made| assert_eq!(unsafe { core::mem::take(&mut *made) }, 1));
+            flags[index].ran.fetch_add(1, Ordering::Relaxed);
         })
     };
     (flags, task)
 }
 
-fn ran(flags: &[AtomicU32]) -> Vec<u32> {
-    flags.iter().map(|flag| flag.load(Ordering::Relaxed)).collect()
+fn ran(flags: &[Flag]) -> Vec<u32> {
+    flags.iter().map(|flag| flag.ran.load(Ordering::Relaxed)).collect()
 }
 
 fn drain(injector: &Injector) {
     while !injector.is_empty(NORMAL) {
         injector.pop(NORMAL, 1, 8, Task::run);
     }
+}
+
+/// Every block whose positions have been consumed is free, and no other. When nobody is here.
+fn assert_no_block_is_lost(injector: &Injector) {
+    let used: usize = injector.queues.iter().map(Queue::blocks_in_use).sum();
+    let (free, made) = injector.blocks.count();
+    assert_eq!(free + used, made, "blocks that are free, in use, and made");
 }
 
 #[cfg(not(loom))]
@@ -77,6 +107,7 @@ mod native {
         assert_eq!(ran(&flags), [1, 1, 1]);
         injector.close();
         assert!(injector.is_finished());
+        assert_no_block_is_lost(&injector);
     }
 
     /// Race 25: more tasks than the table has room for; none is lost, none comes twice.
@@ -111,7 +142,26 @@ mod native {
         assert!(!injector.is_finished());
         drain(&injector);
         assert!(injector.is_finished());
+        assert!(injector.push(NORMAL, task(1), false).is_err());
+        assert!(injector.is_finished(), "what is refused leaves no place to be passed");
         assert_eq!(ran(&flags), [1, 0, 1]);
+    }
+
+    /// Race 15: a producer that died between its claim and its publication hides what is behind it, until the reaper comes.
+    #[test]
+    fn race_15_a_dead_producer_hides_nothing_after_the_reaper() {
+        let injector = Injector::new();
+        let (flags, task) = flags(2);
+        assert!(injector.push(NORMAL, task(0), false).is_ok());
+        injector.queue(NORMAL).claim_and_die();
+        assert!(injector.push(NORMAL, task(1), false).is_ok());
+        drain(&injector);
+        assert_eq!(ran(&flags), [1, 0]);
+        injector.skip_claimed();
+        drain(&injector);
+        assert_eq!(ran(&flags), [1, 1]);
+        injector.close();
+        assert!(injector.is_finished());
     }
 
     #[test]
@@ -135,11 +185,10 @@ mod native {
         const EACH: usize = 40_000;
         let injector = Arc::new(Injector::new());
         let (flags, task) = flags(4 * EACH);
-        let task = Arc::new(task);
         let left = Arc::new(AtomicU32::new(4 * EACH as u32));
         let mut threads = Vec::new();
         for producer in 0..4 {
-            let (queue, task) = (Arc::clone(&injector), Arc::clone(&task));
+            let (queue, task) = (Arc::clone(&injector), task.clone());
             threads.push(thread::spawn(move || {
                 for index in 0..EACH {
                     assert!(queue.push(NORMAL, task(producer * EACH + index), false).is_ok());
@@ -166,11 +215,14 @@ mod native {
         // Skipped places may be left at the end.
         drain(&injector);
         assert!(injector.is_finished());
+        assert_no_block_is_lost(&injector);
     }
 }
 
 #[cfg(loom)]
 mod model {
+    use super::super::blocks::Blocks;
+    use super::super::overflow::Overflow;
     use super::*;
 
     fn explore(fewer: usize, check: impl Fn() + Sync + Send + 'static) {
@@ -188,23 +240,57 @@ mod model {
             let (flags, task) = flags(3);
             assert!(injector.push(NORMAL, task(2), false).is_ok());
             let producer = {
-                let (injector, task) = (Arc::clone(&injector), task(0));
-                thread::spawn(move || injector.push(NORMAL, task, false).is_ok())
+                let (injector, task) = (Arc::clone(&injector), task.clone());
+                thread::spawn(move || injector.push(NORMAL, task(0), false).is_ok())
             };
             assert!(injector.push(NORMAL, task(1), false).is_ok());
             injector.pop(NORMAL, 1, 2, Task::run);
             assert!(producer.join().unwrap());
             drain(&injector);
             assert_eq!(ran(&flags), [1, 1, 1]);
+            assert_no_block_is_lost(&injector);
+        });
+    }
+
+    /// The same when one of them pushes a batch: what it has claimed is its own.
+    #[test]
+    fn a_batch_and_a_push() {
+        explore(0, || {
+            let injector = Arc::new(Injector::new());
+            let (flags, task) = flags(3);
+            let producer = {
+                let (injector, task) = (Arc::clone(&injector), task.clone());
+                thread::spawn(move || injector.push_many(NORMAL, 2, (0..2).map(task)))
+            };
+            assert!(injector.push(NORMAL, task(2), false).is_ok());
+            producer.join().unwrap();
+            drain(&injector);
+            assert_eq!(ran(&flags), [1, 1, 1]);
+            assert_no_block_is_lost(&injector);
+        });
+    }
+
+    /// Two threads that need a block make two.
+    #[test]
+    fn blocks_are_made_by_two() {
+        explore(0, || {
+            let blocks = Arc::new(Blocks::new());
+            let other = {
+                let blocks = Arc::clone(&blocks);
+                thread::spawn(move || blocks.take())
+            };
+            let mine = blocks.take();
+            assert_ne!(mine, other.join().unwrap());
+            assert_eq!(blocks.count(), (0, 2));
         });
     }
 
     /// Race 31: two consumers and a producer that needs the block which they have just emptied.
     #[test]
     fn two_consumers_and_a_block_that_comes_again() {
-        explore(1, || {
+        explore(0, || {
             let injector = Arc::new(Injector::new());
-            let (flags, task) = flags(5);
+            let (flags, task) = flags(6);
             for index in 0..3 {
                 assert!(injector.push(NORMAL, task(index), false).is_ok());
             }
@@ -213,35 +299,104 @@ mod model {
                 thread::spawn(move || injector.pop(NORMAL, 1, 2, Task::run))
             };
             injector.pop(NORMAL, 2, 1, Task::run);
-            assert!(injector.push(NORMAL, task(3), false).is_ok());
-            assert!(injector.push(NORMAL, task(4), false).is_ok());
+            // Up to the second cell of the first block, which the other may have read.
+            for index in 3..6 {
+                assert!(injector.push(NORMAL, task(index), false).is_ok());
+            }
             consumer.join().unwrap();
             drain(&injector);
-            assert_eq!(ran(&flags), [1; 5]);
+            assert_eq!(ran(&flags), [1; 6]);
+            assert_no_block_is_lost(&injector);
+        });
+    }
+
+    /// A thread that takes the first two of three tasks, one by one, and pushes two more; so the first block is free, and comes again with later positions. Here
+    /// this happens beside `meanwhile`, at each of its steps. The third task is there all the time.
+    fn beside_a_block_that_comes_again(
+        meanwhile: impl Fn(&Arc<Injector>, &dyn Fn(usize) -> Task) + Sync + Send + 'static,
+    ) {
+        explore(0, move || {
+            let injector = Arc::new(Injector::new());
+            let (flags, task) = flags(6);
+            for index in 0..3 {
+                assert!(injector.push(NORMAL, task(index), false).is_ok());
+            }
+            let other = {
+                let (injector, task) = (Arc::clone(&injector), task.clone());
+                thread::spawn(move || {
+                    injector.pop(NORMAL, 100, 1, Task::run);
+                    injector.pop(NORMAL, 100, 1, Task::run);
+                    assert!(injector.push(NORMAL, task(3), false).is_ok());
+                    assert!(injector.push(NORMAL, task(4), false).is_ok());
+                })
+            };
+            meanwhile(&injector, &task);
+            other.join().unwrap();
+            drain(&injector);
+            assert_eq!(ran(&flags)[..5], [1; 5]);
+            assert_no_block_is_lost(&injector);
         });
     }
 
     /// A queue says that it is empty only if it was: what was there before the question, and that nobody takes, is seen.
     #[test]
     fn empty_is_said_only_when_it_is_so() {
-        explore(0, || {
+        beside_a_block_that_comes_again(|injector, _| {
+            assert!(!injector.is_empty(NORMAL), "the third is there all the time");
+        });
+    }
+
+    /// Who takes gets something, if something is there all the time.
+    #[test]
+    fn who_takes_gets_what_is_there() {
+        beside_a_block_that_comes_again(|injector, _| {
+            let mut got = 0;
+            injector.pop(NORMAL, 100, 1, |task| {
+                got += 1;
+                task.run();
+            });
+            assert_eq!(got, 1);
+        });
+    }
+
+    /// Race 15: the reaper does not take a cell of a later position for one that nobody has filled.
+    #[test]
+    fn race_15_reaper_vs_a_block_that_comes_again() {
+        beside_a_block_that_comes_again(|injector, _| injector.skip_claimed());
+    }
+
+    /// Race 31: a producer that finds in the table what another has put there is ordered after the block's former consumers.
+    #[test]
+    fn race_31_producer_vs_a_block_that_comes_again() {
+        beside_a_block_that_comes_again(|injector, task| {
+            assert!(injector.push(NORMAL, task(5), false).is_ok());
+        });
+    }
+
+    /// Races 15 and 31: a producer that is stopped after its claim, while the reaper skips it and others go once around the table. It finds its place
+    /// there taken by later positions, and pushes again.
+    #[test]
+    fn race_15_a_producer_that_sleeps_through_the_table() {
+        explore(1, || {
             let injector = Arc::new(Injector::new());
-            let (flags, task) = flags(3);
-            for index in 0..3 {
+            let (flags, task) = flags(11);
+            let producer = {
+                let (injector, task) = (Arc::clone(&injector), task.clone());
+                thread::spawn(move || assert!(injector.push(NORMAL, task(0), false).is_ok()))
+            };
+            for index in 1..9 {
+                if index == 1 {
+                    injector.skip_claimed();
+                }
+                assert!(injector.push(NORMAL, task(index), false).is_ok());
+                injector.pop(NORMAL, 1, 1, Task::run);
+            }
+            for index in 9..11 {
                 assert!(injector.push(NORMAL, task(index), false).is_ok());
             }
-            let consumer = {
-                let injector = Arc::clone(&injector);
-                thread::spawn(move || {
-                    // Two of the three, one by one: the block is freed between the question's two looks.
-                    injector.pop(NORMAL, 100, 1, Task::run);
-                    injector.pop(NORMAL, 100, 1, Task::run);
-                })
-            };
-            assert!(!injector.is_empty(NORMAL), "the third is there all the time");
-            consumer.join().unwrap();
+            producer.join().unwrap();
             drain(&injector);
-            assert_eq!(ran(&flags), [1; 3]);
+            assert_eq!(ran(&flags), [1; 11]);
         });
     }
 
@@ -252,8 +407,8 @@ mod model {
             let injector = Arc::new(Injector::new());
             let (flags, task) = flags(1);
             let producer = {
-                let (injector, task) = (Arc::clone(&injector), task(0));
-                thread::spawn(move || injector.push(NORMAL, task, false).is_ok())
+                let (injector, task) = (Arc::clone(&injector), task.clone());
+                thread::spawn(move || injector.push(NORMAL, task(0), false).is_ok())
             };
             injector.close();
             let finished = injector.is_finished();
@@ -275,8 +430,8 @@ mod model {
                 assert!(injector.push(NORMAL, task(index), false).is_ok());
             }
             let producer = {
-                let (injector, task) = (Arc::clone(&injector), task(4));
-                thread::spawn(move || injector.push(NORMAL, task, false).is_ok())
+                let (injector, task) = (Arc::clone(&injector), task.clone());
+                thread::spawn(move || injector.push(NORMAL, task(4), false).is_ok())
             };
             injector.close();
             drain(&injector);
@@ -301,13 +456,56 @@ mod model {
                 assert!(injector.push(NORMAL, task(index), false).is_ok());
             }
             let producer = {
-                let (injector, task) = (Arc::clone(&injector), task(4));
-                thread::spawn(move || injector.push(NORMAL, task, false).is_ok())
+                let (injector, task) = (Arc::clone(&injector), task.clone());
+                thread::spawn(move || injector.push(NORMAL, task(4), false).is_ok())
             };
             assert!(injector.push(NORMAL, task(5), false).is_ok());
             injector.pop(NORMAL, 1, 8, Task::run);
             assert!(producer.join().unwrap());
             drain(&injector);
+            assert_eq!(ran(&flags), [1; 6]);
+        });
+    }
+
+    /// Race 25: the list by itself. What comes in while somebody takes is not forgotten, and two that take do not meet.
+    #[test]
+    fn race_25_overflow_push_vs_take_vs_take() {
+        explore(0, || {
+            let list = Arc::new(Overflow::new());
+            let (flags, task) = flags(3);
+            for index in 0..2 {
+                assert!(list.push(task(index), false).is_ok());
+            }
+            let producer = {
+                let (list, task) = (Arc::clone(&list), task.clone());
+                thread::spawn(move || {
+                    assert!(list.push(task(2), false).is_ok());
+                    list.take(1, Task::run);
+                })
+            };
+            list.take(1, Task::run);
+            producer.join().unwrap();
+            while !list.is_empty() {
+                list.take(1, Task::run);
+            }
+            assert_eq!(ran(&flags), [1; 3]);
+        });
+    }
+
+    /// Race 25: who takes one of several from the list is told that others must learn of the rest: while it took, the list counted as empty.
+    #[test]
+    fn race_25_who_leaves_something_says_so() {
+        explore(1, || {
+            let injector = Injector::new();
+            let (flags, task) = flags(6);
+            for index in 0..6 {
+                assert!(injector.push(NORMAL, task(index), false).is_ok());
+            }
+            for _ in 0..2 {
+                assert!(!injector.pop(NORMAL, 1, 2, Task::run));
+            }
+            assert!(injector.pop(NORMAL, 1, 1, Task::run), "one is left");
+            assert!(!injector.pop(NORMAL, 1, 1, Task::run), "nothing is left");
             assert_eq!(ran(&flags), [1; 6]);
         });
     }
@@ -319,8 +517,8 @@ mod model {
             let injector = Arc::new(Injector::new());
             let (flags, task) = flags(2);
             let producer = {
-                let (injector, task) = (Arc::clone(&injector), task(0));
-                thread::spawn(move || injector.push(NORMAL, task, false).is_ok())
+                let (injector, task) = (Arc::clone(&injector), task.clone());
+                thread::spawn(move || injector.push(NORMAL, task(0), false).is_ok())
             };
             injector.skip_claimed();
             assert!(injector.push(NORMAL, task(1), false).is_ok());

@@ -390,7 +390,7 @@ fn race_16_the_owner_of_a_lost_branch_panics() {
         });
         thread::spawn(move || {
             loop {
-                if let Some(branch) = core.host().lane(0).window.steal() {
+                if let Some(branch) = core.host().lane(0).window.steal(0, &core.host().lane(1).window) {
                     // SAFETY: just taken; this thread is worker 1.
                     unsafe { crate::fork::branch::run_taken(core, 1, branch) };
                 }
@@ -398,5 +398,31 @@ fn race_16_the_owner_of_a_lost_branch_panics() {
             }
         });
         assert!(victim.join().expect("no panic"));
+    }
+}
+
+/// What a join has begun goes on to its end, also in a pool that discards what is queued: a branch that was taken is run.
+#[test]
+fn a_pool_that_discards_runs_the_branches_of_what_runs() {
+    for _ in 0..200 {
+        let pool = ThreadPool::with_threads(2).expect("two threads");
+        let mut sum = pool.spawn(|| {
+            fn sum(from: u64, to: u64) -> u64 {
+                if to - from == 1 {
+                    return from;
+                }
+                let middle = from.midpoint(to);
+                let (left, right) = join(|| sum(from, middle), || sum(middle, to));
+                left + right
+            }
+            (0..200).map(|_| sum(0, 64)).sum::<u64>()
+        });
+        thread::yield_now();
+        let end = pool.shutdown(crate::Shutdown::Discard);
+        match sum.join() {
+            Ok(sum) => assert_eq!(sum, 200 * 63 * 32),
+            Err(error) => assert!(matches!(error, crate::JoinError::Cancelled), "{error:?}"),
+        }
+        end.wait().expect("this thread may block");
     }
 }

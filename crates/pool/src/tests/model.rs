@@ -57,7 +57,7 @@ impl Host for ModelHost {
 pub(super) type Pool = Arc<Core<ModelHost>>;
 
 /// A pool whose tasks do not fork: its workers do not look into the windows, so there is much less to explore.
-fn pool(workers: usize) -> Pool {
+pub(super) fn pool(workers: usize) -> Pool {
     pool_of(workers, || {
         let mut lane = Lane::new();
         lane.window.never_used();
@@ -74,6 +74,14 @@ fn pool_of(workers: usize, lane: impl Fn() -> Lane) -> Pool {
     let host = ModelHost { threads: (0..workers).map(|_| (ThreadWord::new(), lane())).collect() };
     // See `injector::coarse`.
     Arc::new(if workers == 1 { Core::new(host) } else { Core::coarse(host) })
+}
+
+/// Runs `task` as if worker `me` had taken it from a queue, without the loop around it.
+pub(super) fn as_seat<R>(core: &Core<ModelHost>, me: usize, task: impl FnOnce() -> R) -> R {
+    let before = ModelHost::set_seat(Some(Seat { core, worker: me }));
+    let result = task();
+    ModelHost::set_seat(before);
+    result
 }
 
 /// A worker thread with its event loop: comes back to the loop when the messages are handled. Returns how many it handled.

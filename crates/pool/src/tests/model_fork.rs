@@ -6,21 +6,19 @@ use loom::sync::Arc;
 use loom::thread;
 use weblane_futex::AtomicU32;
 
-use super::model::{ModelHost, Pool, model, model_of_two_workers, pool_that_forks, start, wait_for};
+use super::model::{ModelHost, Pool, as_seat, model, model_of_two_workers, pool_that_forks, start, wait_for};
 use crate::fork::branch::{Branch, run_taken};
 use crate::fork::hot;
 use crate::fork::join::join_in;
-use crate::host::{Host, Seat};
+use crate::host::Host;
 use crate::scheduler::Core;
 
 /// Runs `task` as if worker `me` had taken it from a queue, without the loop around it.
 fn as_worker<R>(core: &Core<ModelHost>, me: usize, task: impl FnOnce() -> R) -> R {
-    let before = ModelHost::set_seat(Some(Seat { core, worker: me }));
-    let stay = hot::enter(&core.host().lane(me).window);
-    let result = task();
-    drop(stay);
-    ModelHost::set_seat(before);
-    result
+    as_seat(core, me, || {
+        let _stay = hot::enter(&core.host().lane(me).window);
+        task()
+    })
 }
 
 fn join<RA, RB>(a: impl FnOnce() -> RA, b: impl FnOnce() -> RB) -> (RA, RB) {
@@ -32,7 +30,7 @@ fn one_theft(pool: &Pool, me: usize) -> thread::JoinHandle<bool> {
     let pool = Arc::clone(pool);
     thread::spawn(move || {
         as_worker(&pool, me, || {
-            let Some(branch) = pool.host().lane(0).window.steal() else {
+            let Some(branch) = pool.host().lane(0).window.steal(0, &pool.host().lane(me).window) else {
                 return false;
             };
             // SAFETY: just taken, by the thread that is worker `me`.
@@ -169,7 +167,7 @@ fn join_running() {
         let (at_thief, by_thief) = (Arc::clone(&stolen), Arc::clone(&taken));
         let thief = thread::spawn(move || {
             wait_for(&at_thief, 1);
-            let branch = thief.host().lane(0).window.steal().unwrap();
+            let branch = thief.host().lane(0).window.steal(0, &thief.host().lane(1).window).unwrap();
             by_thief.fetch_add(1, Ordering::Release);
             weblane_futex::notify_all(&by_thief);
             // SAFETY: just taken, by the thread that is worker 1.
@@ -211,7 +209,7 @@ fn join_running_helps_the_thief() {
             assert!(unsafe { window.push(branch.as_pointer()) });
             let (thieves, by_thief) = (Arc::clone(&core), Arc::clone(&taken));
             let thief = thread::spawn(move || {
-                let branch = thieves.host().lane(0).window.steal().unwrap();
+                let branch = thieves.host().lane(0).window.steal(0, &thieves.host().lane(1).window).unwrap();
                 signal(&by_thief);
                 // SAFETY: just taken, by the thread that is worker 1.
                 as_worker(&thieves, 1, || unsafe { run_taken(&*thieves, 1, branch) });
@@ -242,5 +240,85 @@ fn window_hint_is_not_overlooked() {
             };
             join(|| join(innermost, || ()), || ())
         });
+    });
+}
+
+/// Race 16: a thief dies after its claim of a branch, before it has marked it; in one model before it has read the pointer, too. The owner learns that the branch is lost,
+/// and can use its slot again.
+fn a_thief_claims_and_dies(before_the_receipt: bool) {
+    model(move || {
+        let pool = pool_that_forks(2);
+        let thief = Arc::clone(&pool);
+        let thief = thread::spawn(move || {
+            let (victim, mine) = (&thief.host().lane(0).window, &thief.host().lane(1).window);
+            if before_the_receipt { victim.claim(0, mine).is_some() } else { victim.steal(0, mine).is_some() }
+        });
+        let reaper = Arc::clone(&pool);
+        let reaper = thread::spawn(move || {
+            let claimed = thief.join().unwrap();
+            reaper.bury(1);
+            claimed
+        });
+        let lost = as_worker(&pool, 0, || {
+            let window = &pool.host().lane(0).window;
+            let branch = Branch::new::<ModelHost>(0, || ());
+            // SAFETY: this thread is worker 0; the branch stays here until it is popped or settled.
+            assert!(unsafe { window.push(branch.as_pointer()) });
+            // SAFETY: as above.
+            let lost = if unsafe { window.pop() } {
+                // SAFETY: popped.
+                let _ = unsafe { branch.into_closure() };
+                false
+            } else {
+                crate::fork::join::wait_for(&*pool, 0, branch.header());
+                // SAFETY: it was taken and is done.
+                unsafe { window.settle() };
+                branch.header().state().lost()
+            };
+            // The thief is dead: both slots are free.
+            let claimed = reaper.join().unwrap();
+            assert_eq!(lost, claimed);
+            let again = [0; 2].map(|_| Branch::new::<ModelHost>(0, || ()));
+            for branch in &again {
+                // SAFETY: as above.
+                assert!(unsafe { window.push(branch.as_pointer()) }, "a slot is lost");
+            }
+            for _ in &again {
+                // SAFETY: as above.
+                assert!(unsafe { window.pop() });
+            }
+            for branch in again {
+                // SAFETY: popped.
+                let _ = unsafe { branch.into_closure() };
+            }
+            lost
+        });
+        let _ = lost;
+    });
+}
+
+#[test]
+fn claimed_and_died() {
+    a_thief_claims_and_dies(false);
+}
+
+#[test]
+fn claimed_and_died_before_the_receipt() {
+    a_thief_claims_and_dies(true);
+}
+
+/// The same branch wanted by a worker that died before it got it, and taken by one that lives: it is not lost.
+#[test]
+fn wanted_by_the_dead_claimed_by_the_living() {
+    model(|| {
+        let pool = pool_that_forks(3);
+        pool.host().lane(2).window.want_and_die(0, 0);
+        pool.bury(2);
+        let counter = AtomicU32::new(0);
+        let thief = one_theft(&pool, 1);
+        let (_, b) = as_worker(&pool, 0, || join(|| (), count(&counter)));
+        assert_eq!(b, 0);
+        thief.join().unwrap();
+        assert_eq!(counter.load(Ordering::Acquire), 1);
     });
 }

@@ -128,6 +128,14 @@ pub(crate) fn count_js() {
     }
 }
 
+/// Counts, on the calling worker, how long a message of JS tasks was under way, in milliseconds.
+pub(crate) fn count_latency(ms: f64, times: u32) {
+    if let Some(id) = weblane_workers::current() {
+        // Less than nothing becomes 0 in the cast: two threads' clocks differ a little.
+        LANES[id.index() as usize].counters.js_latency.record((ms * 1000.0) as u64, u64::from(times));
+    }
+}
+
 thread_local! {
     /// The calling thread's word, looked up once.
     static MINE: Cell<Option<&'static ThreadWord>> = const { Cell::new(None) };

@@ -7,17 +7,19 @@
 //! down, and Rust tasks go on. Until the promise settles a hold keeps the worker in its event loop, or what the promise waits for would
 //! never come (race 45).
 
+use core::cell::Cell;
 use core::fmt;
 use std::borrow::Cow;
 use std::boxed::Box;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::string::String;
 use std::sync::Arc;
+use std::thread_local;
 use std::vec::Vec;
 
 use js_sys::{Array, Promise};
 use wasm_bindgen::{JsCast, JsValue};
-use weblane_workers::{Message, SendError, SendErrorReason, ThreadId, hold, on_settled, send};
+use weblane_workers::{Message, SendError, SendErrorReason, ThreadId, hold, on_settled, send, timing, word};
 
 use super::reply::{Answer, JsBatch, JsBroadcast, JsHandle, here, not_sent};
 
@@ -169,13 +171,40 @@ impl core::error::Error for JsError {}
 
 // ---------------------------------------------------------------------------------------------------------------- sending
 
+/// How many messages wait at a worker in a flood, of which only every so manieth is timed.
+const FLOOD: u32 = 8;
+
+thread_local! {
+    /// Messages that the calling thread has sent since it last timed one.
+    static UNTIMED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// When a message was posted, by the page's clock, and for how many it counts.
+struct Posted {
+    at: f64,
+    times: u32,
+}
+
+impl Posted {
+    /// Now, for a message to this thread. `None` where others stand for it.
+    fn now(thread: ThreadId) -> Option<Posted> {
+        let times = UNTIMED.get() + 1;
+        let flood = times < FLOOD && word(thread).is_some_and(|word| word.load().messages() >= FLOOD as i32);
+        UNTIMED.set(if flood { times } else { 0 });
+        (!flood).then(|| Posted { at: timing::clock(), times })
+    }
+
+    /// The message's first task is about to start.
+    fn started(self) {
+        super::host::count_latency(timing::clock() - self.at, self.times);
+    }
+}
+
 /// Runs one task on this worker. `None`: it panicked, where panics unwind.
 fn run_one(run: Run, name: Option<&str>, payload: JsValue) -> Option<Result<JsReply, JsValue>> {
     super::host::count_js();
-    let timed = name.map(weblane_workers::timing::begin);
-    let result = catch_unwind(AssertUnwindSafe(|| run(payload))).ok();
-    drop(timed);
-    result
+    let _span = name.map(crate::named::span::begin);
+    catch_unwind(AssertUnwindSafe(|| run(payload))).ok()
 }
 
 /// Whether this result is a promise: then it is not yet a result.
@@ -209,11 +238,15 @@ fn finish(result: Option<Result<JsReply, JsValue>>, answer: Option<Answer>) {
     }
 }
 
-/// The message of one task.
-fn envelope(task: JsTask, answer: Option<Answer>) -> Message {
+/// The message of one task, to be sent to this thread at once.
+fn envelope(thread: ThreadId, task: JsTask, answer: Option<Answer>) -> Message {
     let JsTask { run, payload, transfer, name } = task;
-    let message =
-        Message::new(move |_, payload| finish(run_one(run, name.as_deref(), payload), answer)).payload(payload);
+    let posted = Posted::now(thread);
+    let deliver = move |_, payload| {
+        posted.map(Posted::started);
+        finish(run_one(run, name.as_deref(), payload), answer);
+    };
+    let message = Message::new(deliver).payload(payload);
     match transfer {
         Some(objects) => message.transfer(objects),
         None => message,
@@ -228,16 +261,16 @@ pub(super) fn spawn_on(thread: ThreadId, task: JsTask) -> Result<JsHandle, SendE
     let handle = JsHandle::open(thread);
     let answer = handle.answer(here);
     // On an error the handle ends here, first, so that the answer in the returned message has nobody to tell.
-    send(thread, envelope(task, Some(answer))).map(|()| handle)
+    send(thread, envelope(thread, task, Some(answer))).map(|()| handle)
 }
 
 /// Sends a JS task to a worker, without a handle.
 pub(super) fn spawn_detached_on(thread: ThreadId, task: JsTask) -> Result<(), SendError> {
-    send(thread, envelope(task, None))
+    send(thread, envelope(thread, task, None))
 }
 
 /// The message of many tasks, which is counted once and lost as a whole.
-fn envelope_of_many(tasks: Vec<JsTask>, answer: Option<Answer>) -> Message {
+fn envelope_of_many(thread: ThreadId, tasks: Vec<JsTask>, answer: Option<Answer>) -> Message {
     let payloads = Array::new_with_length(tasks.len() as u32);
     let objects = Array::new();
     let mut runs = Vec::with_capacity(tasks.len());
@@ -248,7 +281,12 @@ fn envelope_of_many(tasks: Vec<JsTask>, answer: Option<Answer>) -> Message {
         append(&objects, transfer.as_ref());
         runs.push((run, name));
     }
-    let message = Message::new(move |_, payloads| run_many(runs, payloads, answer)).payload(payloads.into());
+    let posted = Posted::now(thread);
+    let deliver = move |_, payloads| {
+        posted.map(Posted::started);
+        run_many(runs, payloads, answer);
+    };
+    let message = Message::new(deliver).payload(payloads.into());
     if objects.length() > 0 { message.transfer(objects) } else { message }
 }
 
@@ -284,24 +322,24 @@ fn run_many(runs: Vec<(Run, Option<Cow<'static, str>>)>, payloads: JsValue, mut 
 pub(super) fn spawn_batch_on(thread: ThreadId, tasks: Vec<JsTask>) -> Result<JsBatch, SendError> {
     let count = tasks.len();
     let Some(here) = here() else {
-        return Err(SendError::new(SendErrorReason::UnknownSender, envelope_of_many(tasks, None)));
+        return Err(SendError::new(SendErrorReason::UnknownSender, envelope_of_many(thread, tasks, None)));
     };
     let handle = JsBatch::open(thread, count);
     if count == 0 {
         return Ok(handle);
     }
     let answer = handle.answer(here, count);
-    send(thread, envelope_of_many(tasks, Some(answer))).map(|()| handle)
+    send(thread, envelope_of_many(thread, tasks, Some(answer))).map(|()| handle)
 }
 
 /// A batch for a thread that is not in the pool.
 pub(super) fn refuse_batch(thread: ThreadId, tasks: Vec<JsTask>) -> SendError {
-    SendError::new(SendErrorReason::UnknownThread(thread), envelope_of_many(tasks, None))
+    SendError::new(SendErrorReason::UnknownThread(thread), envelope_of_many(thread, tasks, None))
 }
 
 /// The same without a handle.
 pub(super) fn spawn_batch_detached_on(thread: ThreadId, tasks: Vec<JsTask>) -> Result<(), SendError> {
-    if tasks.is_empty() { Ok(()) } else { send(thread, envelope_of_many(tasks, None)) }
+    if tasks.is_empty() { Ok(()) } else { send(thread, envelope_of_many(thread, tasks, None)) }
 }
 
 /// Sends one JS task to each of these workers.
@@ -322,7 +360,7 @@ pub(super) fn broadcast<R: Into<JsReply>>(
     let mut sent = 0;
     for (index, thread) in threads.enumerate() {
         let answer = handle.answer(here, index);
-        match send(thread, envelope(task(), Some(answer))) {
+        match send(thread, envelope(thread, task(), Some(answer))) {
             Ok(()) => sent += 1,
             // The payload is the same for all, so the first one tells, before anything is queued.
             Err(error) if sent == 0 && matches!(error.reason(), SendErrorReason::Payload { .. }) => return Err(error),

@@ -5,6 +5,8 @@ mod js;
 mod pool;
 mod reaper;
 mod reply;
+#[cfg(any(debug_assertions, feature = "watchdog"))]
+mod watch;
 
 pub use js::{JsError, JsReply, JsTask};
 pub use pool::PoolError;

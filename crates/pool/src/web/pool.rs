@@ -162,6 +162,8 @@ impl ThreadPool {
             });
             send(id, move_in).map_err(|error| PoolError::NotSent(error.reason().clone()))?;
         }
+        #[cfg(any(debug_assertions, feature = "watchdog"))]
+        super::watch::watch(Arc::downgrade(&pool.owner.core));
         Ok(pool)
     }
 

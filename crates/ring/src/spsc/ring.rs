@@ -5,115 +5,19 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering;
 
+use super::protocol::{Places, Slot};
 use super::{CapacityError, Consumer, Producer};
 use crate::ends::{End, Ends};
 #[cfg(feature = "alloc")]
 use crate::primitive::Arc;
-use crate::primitive::{AtomicU32, UnsafeCell, publish};
-use crate::slot::{self, empty_slots};
+use crate::slot::empty_slots;
 use crate::storage::Storage;
-
-/// The flag of a slot that is the producer's.
-const EMPTY: u32 = 0;
-/// The flag of a slot that holds a value.
-const FULL: u32 = 1;
-
-/// One place of a ring, for storage that the caller lends: see [`BorrowedRing`].
-///
-/// # Progress
-///
-/// A place does nothing by itself. What happens to it takes one load and one store, without a loop.
-///
-/// # Memory ordering
-///
-/// Its flag is set with Release and read with Acquire, by both ends in turn.
-pub struct Slot<T> {
-    flag: AtomicU32,
-    value: slot::Slot<T>,
-}
-
-// SAFETY: the flag says which one of two threads may touch the value, which moves between them: `T: Send` is enough. Only rings use slots.
-unsafe impl<T: Send> Sync for Slot<T> {}
-
-impl<T> Slot<T> {
-    not_const_in_models! {
-        /// An empty place.
-        #[must_use]
-        pub const fn new() -> Self {
-            Slot { flag: AtomicU32::new(EMPTY), value: slot::Slot::new() }
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        // Acquire: pairs with the Release in `take`; the value has been read.
-        self.flag.load(Ordering::Acquire) == EMPTY
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        // Acquire: pairs with the Release in `put`; the value is there.
-        self.flag.load(Ordering::Acquire) == FULL
-    }
-
-    /// # Safety
-    ///
-    /// The caller is the producer, the slot is the one that comes next, and `is_empty`.
-    pub(super) unsafe fn put(&self, value: T) {
-        // SAFETY: the slot is the producer's, and empty.
-        unsafe { self.value.write(value) };
-        // Release: pairs with the Acquire in `is_full`.
-        publish(&self.flag, FULL);
-    }
-
-    /// # Safety
-    ///
-    /// The caller is the consumer, the slot is the one that comes next, and `is_full`.
-    pub(super) unsafe fn take(&self) -> T {
-        // SAFETY: the slot is the consumer's, and full.
-        let value = unsafe { self.value.read() };
-        // Release: pairs with the Acquire in `is_empty`.
-        publish(&self.flag, EMPTY);
-        value
-    }
-
-    /// # Safety
-    ///
-    /// As for [`take`](Slot::take), which is not called while the reference lives.
-    pub(super) unsafe fn get(&self) -> &T {
-        // SAFETY: the slot is the consumer's, and full.
-        unsafe { self.value.get() }
-    }
-}
-
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<T> Drop for Slot<T> {
-    fn drop(&mut self) {
-        if self.is_full() {
-            // SAFETY: a slot that is dropped is in nobody's hands, and full.
-            drop(unsafe { self.take() });
-        }
-    }
-}
-
-impl<T> fmt::Debug for Slot<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slot").finish_non_exhaustive()
-    }
-}
 
 /// What both ends share beside the slots.
 struct Shared {
+    places: Places,
     ends: Ends,
-    /// Where the last producer stopped; its bit in `ends` guards it.
-    producer_at: UnsafeCell<usize>,
-    /// Where the last consumer stopped; likewise.
-    consumer_at: UnsafeCell<usize>,
 }
 
 /// A ring over any storage.
@@ -123,7 +27,7 @@ struct Raw<T, S: Storage<Slot<T>>> {
     _values: PhantomData<T>,
 }
 
-// SAFETY: `ends` gives out one producer and one consumer at a time, which guard the cells and share the slots by their flags.
+// SAFETY: `ends` gives out one producer and one consumer at a time, which share the slots as the protocol says.
 unsafe impl<T: Send, S: Storage<Slot<T>>> Sync for Raw<T, S> {}
 // SAFETY: a ring that is moved has no ends, and takes its values along.
 unsafe impl<T: Send, S: Storage<Slot<T>>> Send for Raw<T, S> {}
@@ -131,39 +35,42 @@ unsafe impl<T: Send, S: Storage<Slot<T>>> Send for Raw<T, S> {}
 impl<T, S: Storage<Slot<T>>> Raw<T, S> {
     not_const_in_models! {
         const fn new(slots: S) -> Self {
-            let shared = Shared { ends: Ends::none(), producer_at: UnsafeCell::new(0), consumer_at: UnsafeCell::new(0) };
-            Raw { shared, slots, _values: PhantomData }
+            Raw { shared: Shared { places: Places::new(), ends: Ends::none() }, slots, _values: PhantomData }
         }
     }
 
     fn ends(&self) -> Option<(Producer<'_, T>, Consumer<'_, T>)> {
+        let slots = self.slots.slots();
         let link = || Link {
             shared: NonNull::from(&self.shared),
-            slots: NonNull::from(self.slots.slots()),
+            slots: NonNull::from(slots).cast(),
+            capacity: slots.len() as u32,
             #[cfg(feature = "alloc")]
-            _heap: None,
+            heap: None,
             _ring: PhantomData,
         };
-        self.shared.ends.reserve().then(|| (Producer::new(link()), Consumer::new(link())))
+        // SAFETY: both ends have just been reserved.
+        self.shared.ends.reserve().then(|| unsafe { (Producer::new(link()), Consumer::new(link())) })
     }
 
     fn split(&mut self) -> (Producer<'_, T>, Consumer<'_, T>) {
-        let Shared { ends, producer_at, consumer_at } = &mut self.shared;
-        // The borrow says that earlier ends are gone; one that was leaked has not said where it stopped, so the ring starts anew.
+        let Shared { places, ends } = &mut self.shared;
+        // The borrow says that earlier ends are gone; one that was leaked still has its bit. The ring starts anew then.
         if !ends.gone(End::Producer) | ends.settle(End::Consumer) {
-            for slot in self.slots.slots().iter().filter(|slot| slot.is_full()) {
-                // SAFETY: no end exists, and the slot is full.
-                drop(unsafe { slot.take() });
-            }
             // SAFETY: no end exists.
-            producer_at.with_mut(|at| unsafe { *at = 0 });
-            // SAFETY: no end exists.
-            consumer_at.with_mut(|at| unsafe { *at = 0 });
+            unsafe { places.clear(self.slots.slots()) };
         }
         match self.ends() {
             Some(ends) => ends,
             None => unreachable!("no end exists while the ring is borrowed mutably"),
         }
+    }
+}
+
+impl<T, S: Storage<Slot<T>>> Drop for Raw<T, S> {
+    fn drop(&mut self) {
+        // SAFETY: an end borrows the ring or owns a share of it, so none exists, and a count orders what they did.
+        unsafe { self.shared.places.clear(self.slots.slots()) };
     }
 }
 
@@ -242,7 +149,7 @@ impl<T, const N: usize> fmt::Debug for Ring<T, N> {
     }
 }
 
-/// A ring over storage that the caller lends: memory at a fixed address, a part of a larger structure.
+/// A ring over storage that the caller lends: memory at a fixed address, a part of a larger structure. What is left in it is dropped with it.
 ///
 /// # Progress
 ///
@@ -268,7 +175,7 @@ impl<T, const N: usize> fmt::Debug for Ring<T, N> {
 pub struct BorrowedRing<'s, T>(Raw<T, &'s mut [Slot<T>]>);
 
 impl<'s, T> BorrowedRing<'s, T> {
-    /// A ring over these slots. Values that an earlier ring has left in them are dropped.
+    /// An empty ring over these slots.
     ///
     /// # Errors
     ///
@@ -331,11 +238,13 @@ pub fn channel<T>(capacity: usize) -> (Producer<'static, T>, Consumer<'static, T
     debug_assert!(reserved, "nobody else knows the ring");
     let link = |heap: Arc<Heap<T>>| Link {
         shared: NonNull::from(&heap.0.shared),
-        slots: NonNull::from(&*heap.0.slots),
-        _heap: Some(heap),
+        slots: NonNull::from(&*heap.0.slots).cast(),
+        capacity: capacity as u32,
+        heap: NonNull::new(Arc::into_raw(heap).cast_mut()),
         _ring: PhantomData,
     };
-    (Producer::new(link(Arc::clone(&heap))), Consumer::new(link(heap)))
+    // SAFETY: both ends have just been reserved.
+    unsafe { (Producer::new(link(Arc::clone(&heap))), Consumer::new(link(heap))) }
 }
 
 /// An allocated ring, shared by its two ends.
@@ -345,46 +254,65 @@ struct Heap<T>(Raw<T, Box<[Slot<T>]>>);
 /// One end's way to the ring.
 pub(super) struct Link<'a, T> {
     shared: NonNull<Shared>,
-    slots: NonNull<[Slot<T>]>,
-    /// Keeps an allocated ring alive.
+    slots: NonNull<Slot<T>>,
+    /// The number of slots.
+    pub(super) capacity: u32,
+    /// Keeps an allocated ring alive: a share of it.
     #[cfg(feature = "alloc")]
-    _heap: Option<Arc<Heap<T>>>,
+    heap: Option<NonNull<Heap<T>>>,
     /// Keeps a borrowed one borrowed, and `T` invariant.
     _ring: PhantomData<&'a [Slot<T>]>,
 }
 
 impl<T> Link<'_, T> {
     fn shared(&self) -> &Shared {
-        // SAFETY: the ring is borrowed, or kept alive by `_heap`, which does not move it.
+        // SAFETY: the ring is borrowed, or kept alive by `heap`, which does not move it.
         unsafe { self.shared.as_ref() }
     }
 
-    pub(super) fn slots(&self) -> &[Slot<T>] {
-        // SAFETY: as in `shared`.
-        unsafe { self.slots.as_ref() }
+    pub(super) fn places(&self) -> &Places {
+        &self.shared().places
     }
 
-    fn place(&self, end: End) -> &UnsafeCell<usize> {
-        match end {
-            End::Producer => &self.shared().producer_at,
-            End::Consumer => &self.shared().consumer_at,
-        }
+    /// # Safety
+    ///
+    /// `index` is less than `capacity`.
+    pub(super) unsafe fn slot(&self, index: u32) -> &Slot<T> {
+        debug_assert!(index < self.capacity);
+        // SAFETY: as in `shared`, and as the caller says.
+        unsafe { self.slots.add(index as usize).as_ref() }
     }
 
-    /// Where the last end of this kind stopped; for the end that has just been reserved.
-    pub(super) fn arrive(&self, end: End) -> usize {
-        // SAFETY: the end is reserved, so the cell is the caller's.
-        self.place(end).with(|at| unsafe { *at })
-    }
-
-    /// This end goes.
-    pub(super) fn leave(&self, end: End, at: usize) {
-        // SAFETY: the end is reserved until the next line, so the cell is the caller's.
-        self.place(end).with_mut(|cell| unsafe { *cell = at });
+    /// This end goes, and has said where it stopped.
+    pub(super) fn leave(&self, end: End) {
         self.shared().ends.leave(end);
     }
 
     pub(super) fn gone(&self, end: End) -> bool {
         self.shared().ends.gone(end)
+    }
+}
+
+/// Gives back a share of an allocated ring. Not inlined, so that an end's destructor is small.
+///
+/// # Safety
+///
+/// The pointer came from `Arc::into_raw`, and its share is given back once.
+#[cfg(feature = "alloc")]
+#[inline(never)]
+unsafe fn give_back<T>(heap: NonNull<Heap<T>>) {
+    // SAFETY: as the caller says.
+    drop(unsafe { Arc::from_raw(heap.as_ptr()) });
+}
+
+#[cfg(feature = "alloc")]
+impl<T> Drop for Link<'_, T> {
+    fn drop(&mut self) {
+        // By value: `Arc`'s destructor takes a reference to the `Arc`. If that were a field, the whole end would have to stay in memory, and each push and pop would
+        // store there what could stay in a register.
+        if let Some(heap) = self.heap {
+            // SAFETY: it came from `Arc::into_raw`, and this link is dropped once.
+            unsafe { give_back(heap) };
+        }
     }
 }

@@ -2,16 +2,19 @@
 
 #[cfg(not(loom))]
 pub(super) use alloc::sync::Arc;
+#[cfg(not(loom))]
+pub(super) use core::sync::atomic::AtomicPtr;
 #[cfg(all(not(loom), target_has_atomic = "64"))]
 pub(super) use core::sync::atomic::AtomicU64;
-#[cfg(not(loom))]
-pub(super) use core::sync::atomic::{AtomicPtr, AtomicU32};
 #[cfg(loom)]
 pub(super) use loom::sync::Arc;
 #[cfg(loom)]
 pub(super) use model::AtomicPtr;
 #[cfg(loom)]
 pub(super) use weblane_futex::model_atomic::{AtomicU32, AtomicU64};
+// `core`'s, or shuttle's in models of who uses this crate.
+#[cfg(not(loom))]
+pub(super) use weblane_futex::AtomicU32;
 
 /// A cell with loom's interface, so that models see every access.
 #[cfg(not(loom))]
@@ -43,10 +46,11 @@ pub(super) struct Padded<T>(pub(super) T);
 ///
 /// The shipped code needs no fence there: the two are a SeqCst read-modify-write and a SeqCst load on each side, which the memory model
 /// orders in one total order (and on wasm every atomic access is of that kind). loom takes SeqCst accesses for Acquire and
-/// Release ones and knows the total order for fences only, so a model has them as well.
+/// Release ones and knows the total order for fences only, so a model has them as well. With `--cfg weblane_sc` it has none: there every load reads the
+/// newest value, as on wasm, and the read-modify-writes must be enough.
 #[inline(always)]
 pub(super) fn model_fence() {
-    #[cfg(loom)]
+    #[cfg(all(loom, not(weblane_sc)))]
     loom::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
 }
 
@@ -58,6 +62,7 @@ mod model {
     /// `weblane_futex::model_atomic`).
     pub(crate) struct AtomicPtr<T> {
         value: loom::sync::atomic::AtomicPtr<T>,
+        #[cfg_attr(weblane_sc, allow(dead_code, reason = "loads are read-modify-writes there"))]
         companion: loom::sync::atomic::AtomicBool,
     }
 
@@ -69,6 +74,16 @@ mod model {
             }
         }
 
+        /// With `--cfg weblane_sc` the newest value, as every load on wasm: an exchange that changes nothing, be it that it fails.
+        #[cfg(weblane_sc)]
+        pub(crate) fn load(&self, _: Ordering) -> *mut T {
+            let null = core::ptr::null_mut();
+            match self.value.compare_exchange(null, null, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(seen) | Err(seen) => seen,
+            }
+        }
+
+        #[cfg(not(weblane_sc))]
         pub(crate) fn load(&self, order: Ordering) -> *mut T {
             self.companion.fetch_or(false, Ordering::Relaxed);
             self.value.load(order)

@@ -69,11 +69,7 @@ impl Source for Done<'_> {
     }
 
     fn attempt(&mut self) -> Option<Result<(), LockError>> {
-        let seen = self.0.load();
-        match seen.has(DONE) {
-            true => Some(Ok(())),
-            false => seen.is_abandoned().then_some(Err(LockError::Abandoned)),
-        }
+        self.0.look().ok()
     }
 
     fn announce(&self) -> bool {

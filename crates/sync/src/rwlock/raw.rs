@@ -322,3 +322,24 @@ impl RawRwLock {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::RawRwLock;
+
+    /// Who spins tries again as soon as the word has changed.
+    #[test]
+    fn a_change_ends_the_looking() {
+        let lock = RawRwLock::new();
+        assert!(lock.try_write().is_ok());
+        let attempt = |lock: &RawRwLock| {
+            let result = lock.try_write();
+            if result.is_err() {
+                // The holder goes in this very moment.
+                lock.unlock();
+            }
+            result
+        };
+        assert!(lock.spinning(2, attempt).is_ok());
+    }
+}

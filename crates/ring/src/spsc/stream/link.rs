@@ -73,9 +73,9 @@ pub(super) struct Link<'a, T> {
     mask: u32,
     /// The most values inside; at most the number of slots.
     pub(super) capacity: u32,
-    /// Keeps an allocated ring alive.
+    /// Keeps an allocated ring alive: a share of it.
     #[cfg(feature = "alloc")]
-    _heap: Option<Arc<Heap<T>>>,
+    heap: Option<NonNull<Heap<T>>>,
     /// Keeps a borrowed one borrowed, and `T` invariant.
     _ring: PhantomData<&'a [Slot<T>]>,
 }
@@ -89,13 +89,13 @@ impl<'a, T> Link<'a, T> {
             mask: slots.len() as u32 - 1,
             capacity: slots.len() as u32,
             #[cfg(feature = "alloc")]
-            _heap: None,
+            heap: None,
             _ring: PhantomData,
         }
     }
 
     pub(super) fn shared(&self) -> &Shared {
-        // SAFETY: the ring is borrowed, or kept alive by `_heap`, which does not move it.
+        // SAFETY: the ring is borrowed, or kept alive by `heap`, which does not move it.
         unsafe { self.shared.as_ref() }
     }
 
@@ -125,8 +125,31 @@ impl<T> Link<'static, T> {
             slots: NonNull::from(&*ring.slots).cast(),
             mask: ring.slots.len() as u32 - 1,
             capacity: *capacity,
-            _heap: Some(heap),
+            heap: NonNull::new(Arc::into_raw(heap).cast_mut()),
             _ring: PhantomData,
+        }
+    }
+}
+
+/// Gives back a share of an allocated ring. Not inlined, so that an end's destructor is small.
+///
+/// # Safety
+///
+/// The pointer came from `Arc::into_raw`, and its share is given back once.
+#[cfg(feature = "alloc")]
+#[inline(never)]
+unsafe fn give_back<T>(heap: NonNull<Heap<T>>) {
+    // SAFETY: as the caller says.
+    drop(unsafe { Arc::from_raw(heap.as_ptr()) });
+}
+
+#[cfg(feature = "alloc")]
+impl<T> Drop for Link<'_, T> {
+    fn drop(&mut self) {
+        // By value, as in `spsc`'s `Link`: so no reference into an end gets out of sight, and its words can live in registers.
+        if let Some(heap) = self.heap {
+            // SAFETY: it came from `Arc::into_raw`, and this link is dropped once.
+            unsafe { give_back(heap) };
         }
     }
 }

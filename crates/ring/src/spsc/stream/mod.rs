@@ -3,8 +3,7 @@
 //! # Purpose
 //!
 //! Samples, bytes, pixels: what comes in blocks. One publication for each block, however large. For messages that come one by one, the ring of the
-//! [module above](super) is the faster one: there the word that says "there is a value" lies beside the value, here it is a number on a line of its own, and
-//! both lines travel between the cores.
+//! [module above](super) is the faster one: on wasm, where a number on a line of its own is dear, it has a flag beside each value.
 //!
 //! # State
 //!
@@ -22,7 +21,8 @@
 //!
 //! - *Push*: if `tail − head` (as last seen) is the capacity, read `head` again; if it still is, the ring is full. Write the slot, then publish
 //!   `tail + 1`.
-//! - *Pop*: if `head` is `tail` (as last seen), read `tail` again; if it still is, the ring is empty. Read the slot, then publish `head + 1`.
+//! - *Pop*: if `head` is `tail` (as last seen), read `tail` again (natively with the patience of `patience.rs`); if it still is, the ring is empty. Read the
+//!   slot, then publish `head + 1`.
 //! - *Chunks* are the same with more than one slot, and one publication at the end. Their slots are at most two runs that lie side by side (up to the ring's end, and
 //!   from its beginning), and are written and read run by run: no position wraps in the loop. What was written or read is counted on the way and published by a
 //!   guard, so that a panic in the caller's code neither loses a value nor gives one twice.

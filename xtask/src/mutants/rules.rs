@@ -1,0 +1,248 @@
+//! Which mutants there are: those made by rule, and those that `mutants.json` names.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::Mutant;
+use crate::kit::{self, fail, root};
+
+/// All mutants of a crate.
+///
+/// Its `mutants.json` has the `named` ones, those that are known to be `equivalent`, by file and text those whose like no model can tell from what they
+/// are made of (`unseen`), and perhaps `mechanical`: the beginnings of the files that the
+/// rules are applied to, where these are not all.
+pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
+    let folder = root().join("crates").join(package);
+    let named: Value = serde_json::from_str(&fs::read_to_string(folder.join("mutants.json"))?)?;
+    let ruled = |file: &str| {
+        named["mechanical"].as_array().is_none_or(|beginnings| {
+            beginnings.iter().filter_map(Value::as_str).any(|beginning| file.starts_with(beginning))
+        })
+    };
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let mut found = Vec::new();
+    let mut files = Vec::new();
+    collect(&folder.join("src"), &mut files)?;
+    for file in files {
+        let source = fs::read_to_string(&file)?;
+        let name = file.strip_prefix(&folder).unwrap_or(&file).to_string_lossy().into_owned();
+        if !ruled(&name) {
+            continue;
+        }
+        let mut at = 0;
+        for (index, line) in source.split_inclusive('\n').enumerate() {
+            // Tests, and what models have instead of the real thing.
+            if line.contains("cfg(all(test") || line.starts_with("mod model {") {
+                break;
+            }
+            let code = line.split("//").next().unwrap_or_default();
+            for (column, find, replace) in changes(code) {
+                found.push(Mutant {
+                    package,
+                    mechanical: true,
+                    name: format!("{name}:{}: {find} to {replace}: {}", index + 1, code.trim()),
+                    file: PathBuf::from(&name),
+                    at: at + column,
+                    find,
+                    replace,
+                    equivalent: None,
+                    key: String::new(),
+                    number: 0,
+                    unseen: None,
+                });
+            }
+            at += line.len();
+        }
+    }
+    for entry in named["named"].as_array().into_iter().flatten() {
+        let (file, find) = (text(entry, "file"), text(entry, "find"));
+        let source = fs::read_to_string(folder.join(&file))?;
+        let [at] = source.match_indices(&find).map(|(at, _)| at).collect::<Vec<_>>()[..] else {
+            return Err(fail(format!("mutants.json: `{find}` is not in {file} exactly once")));
+        };
+        let (file, replace) = (PathBuf::from(file), text(entry, "replace"));
+        let name = text(entry, "name");
+        found.push(Mutant {
+            package,
+            mechanical: false,
+            name,
+            file,
+            at,
+            find,
+            replace,
+            equivalent: None,
+            key: String::new(),
+            number: 0,
+            unseen: None,
+        });
+    }
+    for entry in named["equivalent"].as_array().into_iter().flatten() {
+        let (name, why) = (text(entry, "name"), text(entry, "why"));
+        let mut any = false;
+        for mutant in found.iter_mut().filter(|mutant| without_line(&mutant.name) == name) {
+            mutant.equivalent = Some(why.clone());
+            any = true;
+        }
+        if !any {
+            return Err(fail(format!("mutants.json: there is no mutant `{name}`")));
+        }
+    }
+    for entry in named["unseen"].as_array().into_iter().flatten() {
+        let (file, find, why) = (text(entry, "file"), text(entry, "find"), text(entry, "why"));
+        let fits = |mutant: &&mut Mutant| mutant.mechanical && mutant.file.starts_with(&file) && mutant.find == find;
+        let mut any = false;
+        for mutant in found.iter_mut().filter(fits) {
+            mutant.unseen = Some(why.clone());
+            any = true;
+        }
+        if !any {
+            return Err(fail(format!("mutants.json: there is no `{find}` in {file}")));
+        }
+    }
+    let mut counts: HashMap<String, u32> = HashMap::new();
+    for (number, mutant) in found.iter_mut().enumerate() {
+        mutant.number = number;
+        let name = without_line(&mutant.name);
+        let count = counts.entry(name.clone()).or_default();
+        *count += 1;
+        mutant.key = if *count == 1 { format!("{package}: {name}") } else { format!("{package}: {name} ({count})") };
+    }
+    Ok(found)
+}
+
+/// A mechanical mutant's name without its line number, which changes with every edit.
+fn without_line(name: &str) -> String {
+    let mut parts = name.splitn(3, ':');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(file), Some(line), Some(rest)) if line.parse::<u32>().is_ok() => format!("{file}:{rest}"),
+        _ => name.to_owned(),
+    }
+}
+
+/// What can be changed in a line, mechanically: the column, what stands there, and what to put.
+fn changes(code: &str) -> Vec<(usize, String, String)> {
+    const WEAKER: &[(&str, &[&str])] = &[
+        ("Ordering::AcqRel", &["Ordering::Acquire", "Ordering::Release"]),
+        ("Ordering::Acquire", &["Ordering::Relaxed"]),
+        ("Ordering::Release", &["Ordering::Relaxed"]),
+    ];
+    const SPLIT: &[&str] =
+        &[".compare_exchange(", ".fetch_and(", ".fetch_or(", ".fetch_xor(", ".fetch_add(", ".fetch_sub(", ".swap("];
+    const STRONGEST: &str = "Ordering::SeqCst";
+    let mut found = Vec::new();
+    for (column, _) in code.match_indices(STRONGEST) {
+        let before = &code[..column];
+        // A load that is no Acquire, a store that is no Release and the order of an exchange that fails have no AcqRel.
+        let fails = before.contains("compare_exchange") && before.contains("Ordering::");
+        let weaker = if fails || before.ends_with(".load(") {
+            "Ordering::Acquire"
+        } else if before.contains(".store(") {
+            "Ordering::Release"
+        } else {
+            "Ordering::AcqRel"
+        };
+        found.push((column, STRONGEST.to_owned(), weaker.to_owned()));
+    }
+    for (strong, weaker) in WEAKER {
+        for (column, _) in code.match_indices(strong) {
+            found.extend(weaker.iter().map(|weak| (column, (*strong).to_owned(), (*weak).to_owned())));
+        }
+    }
+    for whole in SPLIT {
+        for (column, _) in code.match_indices(whole) {
+            // An exchange whose result nobody uses is a store, and a split one is the same.
+            let is_used =
+                *whole != ".swap(" || code[..column].trim_start().contains([' ', '(']) || !code.ends_with(';');
+            if is_used {
+                found.push((column, (*whole).to_owned(), format!(".split_{}", &whole[1..])));
+            }
+        }
+    }
+    found.extend(look(code));
+    if code.contains("mask:") || code.contains("& (") {
+        found.extend(code.match_indices(" - 1").map(|(column, _)| (column, " - 1".to_owned(), " - 2".to_owned())));
+    }
+    found
+}
+
+/// A look at a word that a branch hangs on: the branch is never taken.
+fn look(code: &str) -> Option<(usize, String, String)> {
+    let condition = code.trim_end().strip_suffix(" {")?;
+    if !condition.contains(".load(") || condition.contains("let ") {
+        return None;
+    }
+    let start = ["if ", "while "].into_iter().find_map(|word| {
+        let at = condition.find(word)?;
+        matches!(condition[..at].trim(), "" | "} else").then_some(at + word.len())
+    })?;
+    Some((start, condition[start..].to_owned(), "false".to_owned()))
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> kit::Result<()> {
+    for path in entries(folder)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() {
+            if name != "tests" {
+                collect(&path, files)?;
+            }
+        } else if name != "model_atomic.rs" && !name.ends_with("tests.rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// What is in a folder, if it is there, sorted.
+pub(super) fn entries(folder: &Path) -> kit::Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{changes, look, without_line};
+
+    #[test]
+    fn lines_are_changed_at_each_place_that_counts() {
+        let found = changes("word.compare_exchange(a, b, Ordering::AcqRel, Ordering::Relaxed)");
+        let to: Vec<&str> = found.iter().map(|(_, _, to)| to.as_str()).collect();
+        assert_eq!(to, ["Ordering::Acquire", "Ordering::Release", ".split_compare_exchange("]);
+        assert_eq!(changes("position as usize & (slots - 1)"), [(26, " - 1".to_owned(), " - 2".to_owned())]);
+        assert!(changes("self.left.checked_sub(1)").is_empty());
+        assert!(changes("    slot.swap(1, Ordering::Relaxed);").is_empty());
+    }
+
+    #[test]
+    fn the_strongest_order_becomes_what_the_operation_can_have() {
+        let weaker = |code: &str| changes(code).into_iter().map(|(_, _, to)| to).collect::<Vec<_>>();
+        assert_eq!(weaker("word.load(Ordering::SeqCst)"), ["Ordering::Acquire"]);
+        assert_eq!(weaker("word.store(1, Ordering::SeqCst)"), ["Ordering::Release"]);
+        assert_eq!(weaker("fence(Ordering::SeqCst)"), ["Ordering::AcqRel"]);
+        let exchange = weaker("word.compare_exchange(a, b, Ordering::SeqCst, Ordering::SeqCst)");
+        assert_eq!(exchange, ["Ordering::AcqRel", "Ordering::Acquire", ".split_compare_exchange("]);
+    }
+
+    #[test]
+    fn a_branch_on_a_second_look_is_dropped() {
+        let dropped =
+            |code: &str| look(code).map(|(at, find, to)| format!("{}{to}{}", &code[..at], &code[at + find.len()..]));
+        assert_eq!(dropped("  if a.load(Relaxed) != b {").as_deref(), Some("  if false {"));
+        assert_eq!(dropped("  } else if a.load(Relaxed) != b {").as_deref(), Some("  } else if false {"));
+        assert_eq!(dropped("  while a.load(Relaxed) != b {").as_deref(), Some("  while false {"));
+        assert_eq!(dropped("  if let Some(a) = a.load(Relaxed) {"), None);
+        assert_eq!(dropped("  let a = a.load(Relaxed);"), None);
+    }
+
+    #[test]
+    fn names_are_known_without_their_line() {
+        assert_eq!(without_line("src/a.rs:12: x to y: code"), "src/a.rs: x to y: code");
+        assert_eq!(without_line("R1: the thief is ignored"), "R1: the thief is ignored");
+    }
+}
