@@ -39,8 +39,6 @@
 //! header is never recycled under a notification; and slabs are never unmapped, so that a late notification of a recycled
 //! header is a spurious wake-up of somebody, which everybody allows.
 
-use alloc::boxed::Box;
-use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 use core::task::Waker;
@@ -49,6 +47,7 @@ use crate::handle::JoinError;
 use crate::host::Host;
 use crate::primitive::{AtomicU32, UnsafeCell, fence};
 use crate::slab;
+use crate::stored::{Storage, Stored};
 
 const CLAIMED: u32 = 1 << 0;
 const DONE: u32 = 1 << 1;
@@ -86,9 +85,6 @@ impl JobState {
         self.0 >> RUNNER
     }
 }
-
-/// The room for a closure, and afterwards for its output: eight 64-bit words. What does not fit is boxed.
-type Storage = MaybeUninit<[u64; 8]>;
 
 /// What to do with a job whose types are known only to its own function.
 #[derive(Clone, Copy)]
@@ -207,22 +203,31 @@ impl Header {
     /// # Safety
     ///
     /// Thread `runner` runs nothing any more, for ever, and nobody else calls this.
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
-    pub(crate) unsafe fn trap(&self, runner: u32, words: &str) -> bool {
+    pub(crate) unsafe fn trap(&'static self, runner: u32, words: &str) -> bool {
         let state = self.state();
         if !state.claimed() || state.runner() != runner {
             return false;
         }
         if state.done() {
-            // It may have died between DONE and telling whoever waits.
-            self.tell(state.0);
+            self.tell_again(runner);
             return false;
         }
         // SAFETY: what the runner owned is nobody's. The closure has been moved to its stack (or is leaked with the storage).
         unsafe { self.call(Act::Trap(words)) };
         self.complete();
         true
+    }
+
+    /// The dead `runner` may not have told whoever waits; then it has a reference for ever. Else the header may be made anew at any moment, its waker another's.
+    #[cfg(not(any(loom, shuttle)))]
+    fn tell_again(&'static self, runner: u32) {
+        let Some(job) = self.one_more_reference() else { return };
+        let state = job.header().state();
+        if state.done() && state.runner() == runner {
+            self.tell(state.0);
+        }
     }
 
     /// One more reference for a queue, if this is a job of that pool that nobody has claimed.
@@ -233,15 +238,18 @@ impl Header {
         if tag == 0 || !wanted(self.state()) {
             return None;
         }
+        // It may be another job by then, of another pool.
+        self.one_more_reference().filter(|_| wanted(self.state()))
+    }
+
+    /// One more reference, if the header is in use. Only then is its state one that stays its own.
+    #[cfg(not(any(loom, shuttle)))]
+    fn one_more_reference(&'static self) -> Option<JobRef> {
         let mut references = self.references.load(Ordering::Relaxed);
         while references != 0 {
-            // Acquire: pairs with the Release in `make`.
+            // Acquire: pairs with the Release in `make`: a header that was made anew has a new state.
             match self.references.compare_exchange(references, references + 1, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => {
-                    let job = JobRef(NonNull::from(self));
-                    // It may be another job by now, of another pool.
-                    return wanted(self.state()).then_some(job);
-                }
+                Ok(_) => return Some(JobRef(NonNull::from(self))),
                 Err(now) => references = now,
             }
         }
@@ -378,39 +386,6 @@ impl Header {
 /// What a job leaves: its value, or why there is none.
 pub(crate) type Output<T> = Result<T, JoinError>;
 
-/// A value in a header's storage: inline where it fits, boxed where it does not.
-struct Stored<V>(core::marker::PhantomData<V>);
-
-impl<V> Stored<V> {
-    const INLINE: bool = size_of::<V>() <= size_of::<Storage>() && align_of::<V>() <= align_of::<Storage>();
-
-    /// # Safety
-    ///
-    /// `storage` is the caller's and holds nothing that needs to be dropped.
-    unsafe fn write(storage: *mut Storage, value: V) {
-        if Self::INLINE {
-            // SAFETY: it fits in size and alignment.
-            unsafe { storage.cast::<V>().write(value) };
-        } else {
-            // SAFETY: a thin box fits.
-            unsafe { storage.cast::<Box<V>>().write(Box::new(value)) };
-        }
-    }
-
-    /// # Safety
-    ///
-    /// `storage` is the caller's and holds a `V` written by [`write`](Stored::write), which he does not use again.
-    unsafe fn read(storage: *mut Storage) -> V {
-        if Self::INLINE {
-            // SAFETY: the caller says that a `V` is there.
-            unsafe { storage.cast::<V>().read() }
-        } else {
-            // SAFETY: the caller says that a `V` is there, boxed.
-            *unsafe { storage.cast::<Box<V>>().read() }
-        }
-    }
-}
-
 /// What a job runs.
 trait Closure<T> {
     fn call(self, job: &Header) -> T;
@@ -494,7 +469,7 @@ impl JobRef {
         job.act.with_mut(|cell| unsafe { *cell = Some(act::<H, F, T>) });
         // SAFETY: not shared yet, and a free header's storage holds nothing.
         job.storage.with_mut(|storage| unsafe { Stored::<F>::write(storage, run) });
-        // Release: pairs with the Acquire in `again`, by which the reaper may come upon it before it is shared.
+        // Release: pairs with the Acquire in `one_more_reference`, by which the reaper may come upon it before it is shared.
         job.references.swap(2, Ordering::Release);
         (JobRef(header), JobRef(header))
     }

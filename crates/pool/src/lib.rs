@@ -32,6 +32,7 @@ mod scheduler;
 mod shutdown;
 mod slab;
 mod stats;
+mod stored;
 mod task;
 mod trace;
 #[cfg(all(any(feature = "std", target_arch = "wasm32"), not(loom)))]

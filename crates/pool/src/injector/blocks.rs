@@ -84,7 +84,8 @@ impl Cell {
 
 /// Cells for consecutive positions.
 pub(crate) struct Block {
-    pub(super) cells: Box<[Cell]>,
+    /// In the block and not behind a pointer: after a sleep all of this is out of the caches, and what hangs in a chain comes one by one.
+    pub(super) cells: [Cell; BLOCK],
     /// How many of the cells are done with. When it reaches `BLOCK` the block is nobody's.
     read: AtomicU32,
     /// For the free list.
@@ -94,8 +95,7 @@ pub(crate) struct Block {
 impl Block {
     fn new() -> Box<Block> {
         let cell = |_| Cell { state: AtomicU64::new(0), task: UnsafeCell::new(MaybeUninit::uninit()) };
-        let cells: Vec<Cell> = (0..BLOCK).map(cell).collect();
-        Box::new(Block { cells: cells.into_boxed_slice(), read: AtomicU32::new(0), next: AtomicU32::new(0) })
+        Box::new(Block { cells: core::array::from_fn(cell), read: AtomicU32::new(0), next: AtomicU32::new(0) })
     }
 }
 

@@ -174,8 +174,8 @@ impl Injector {
 
     /// What a producer of normal tasks does that dies before it has filled its cell.
     #[cfg(test)]
-    pub(crate) fn claim_and_die(&self) {
-        self.queue(Priority::Normal).claim_and_die();
+    pub(crate) fn claim_and_die(&self) -> u64 {
+        self.queue(Priority::Normal).claim_and_die()
     }
 
     /// Lets nobody wait for what a dead thread has claimed (race 15).

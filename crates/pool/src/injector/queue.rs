@@ -421,8 +421,14 @@ impl Queue {
 
     /// What a producer does that dies before it has filled its cell.
     #[cfg(test)]
-    pub(super) fn claim_and_die(&self) {
-        self.tail.0.0.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn claim_and_die(&self) -> u64 {
+        Tail(self.tail.0.0.fetch_add(1, Ordering::Relaxed)).position()
+    }
+
+    /// What a producer does that goes on long after its claim.
+    #[cfg(all(test, loom))]
+    pub(super) fn fill_late(&self, blocks: &Blocks, position: u64, task: Task) -> Result<(), Task> {
+        self.fill(blocks, self.block(blocks, position / BLOCK as u64), position, task)
     }
 
     /// Blocks that the table refers to and that have positions to come. When nobody is here and everything is consumed.

@@ -181,6 +181,18 @@ mod native {
         assert!(injector.is_finished());
     }
 
+    /// Race 54: the second look covers every level.
+    #[test]
+    fn race_54_no_level_is_left_out() {
+        for priority in Priority::ALL {
+            let injector = Injector::new();
+            let (_, task) = flags(1);
+            assert!(injector.all_empty());
+            assert!(injector.push(priority, task(0), false).is_ok());
+            assert!(!injector.all_empty(), "{priority:?}");
+        }
+    }
+
     #[test]
     fn what_is_left_is_dropped_with_the_queue() {
         let value = Arc::new(());
@@ -391,25 +403,38 @@ mod model {
     }
 
     /// Races 15 and 31: a producer that is stopped after its claim, while the reaper skips it and others go once around the table. It finds its place
-    /// there taken by later positions, and pushes again.
+    /// there taken by later positions, leaves them alone, and gets its task back to push it again.
     #[test]
     fn race_15_a_producer_that_sleeps_through_the_table() {
-        explore(1, || {
-            let injector = Arc::new(Injector::new());
+        explore(0, || {
+            let injector = Injector::new();
             let (flags, task) = flags(11);
-            let producer = {
-                let (injector, task) = (Arc::clone(&injector), task.clone());
-                thread::spawn(move || assert!(injector.push(NORMAL, task(0), false).is_ok()))
-            };
+            let position = injector.claim_and_die();
             injector.skip_claimed();
             for first in [1, 3, 5, 7] {
                 injector.push_many(NORMAL, 2, (first..first + 2).map(&task));
                 injector.pop(NORMAL, 1, 2, Task::run);
             }
             injector.push_many(NORMAL, 2, (9..11).map(&task));
-            producer.join().unwrap();
+            let back = injector.queue(NORMAL).fill_late(&injector.blocks, position, task(0));
+            let back = back.expect_err("its place is another's");
+            assert!(injector.push(NORMAL, back, false).is_ok());
             drain(&injector);
             assert_eq!(ran(&flags), [1; 11]);
+        });
+    }
+
+    /// A place without a task counts like any other when its block is given back.
+    #[test]
+    fn a_batch_that_promised_too_much_gives_its_blocks_back() {
+        explore(0, || {
+            let injector = Injector::new();
+            let (flags, task) = flags(3);
+            injector.push_many(NORMAL, 3, [task(0), task(1)].into_iter());
+            assert!(injector.push(NORMAL, task(2), false).is_ok());
+            drain(&injector);
+            assert_eq!(ran(&flags), [1, 1, 1]);
+            assert_no_block_is_lost(&injector);
         });
     }
 

@@ -14,6 +14,8 @@ mod model_queues;
 mod native;
 #[cfg(all(shuttle, not(loom)))]
 mod storm;
+#[cfg(all(not(any(loom, shuttle)), feature = "std", not(target_arch = "wasm32")))]
+mod told;
 #[cfg(all(not(loom), feature = "std", not(target_arch = "wasm32")))]
 mod traces;
 #[cfg(all(not(loom), feature = "std", not(target_arch = "wasm32")))]

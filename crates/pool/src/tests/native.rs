@@ -287,9 +287,12 @@ fn race_18_the_jobs_of_a_dead_thread_are_trapped() {
     let (queued, waiting) = crate::job::JobRef::new::<NativeHost, _, _>(|| std::boxed::Box::new(1));
     let (untouched, also_waiting) = crate::job::JobRef::new::<NativeHost, _, _>(|| 2);
     assert!(queued.header().claim(DEAD), "the dead thread has it");
+    let (running, _handle) = crate::job::JobRef::new::<NativeHost, _, _>(|| 3);
+    assert!(running.header().claim(DEAD - 1), "another has this one");
     // SAFETY: no thread has this number.
     let trapped = unsafe { crate::slab::trap_all(DEAD, "out of luck") };
     assert_eq!(trapped, 1);
+    assert!(!running.header().state().done(), "another thread's job is not touched");
     let mut handle = crate::handle::Handle::<std::boxed::Box<i32>, NativeHost>::new(waiting);
     match handle.join(None) {
         Some(Err(JoinError::Trapped(words))) => assert_eq!(words, "out of luck"),
@@ -484,6 +487,8 @@ fn race_16_a_worker_that_died_while_stealing_closes_no_ring() {
     let core = Arc::new(bare(2));
     let count = Arc::new(AtomicU32::new(0));
     let (inner, ran) = (Arc::clone(&core), Arc::clone(&count));
+    let looks = Arc::new(AtomicU32::new(9));
+    let seen = Arc::clone(&looks);
     core.submit(Task::new(move || {
         for _ in 0..10 {
             let ran = Arc::clone(&ran);
@@ -492,14 +497,17 @@ fn race_16_a_worker_that_died_while_stealing_closes_no_ring() {
             }));
         }
         // Worker 1 takes its turn, and dies.
+        let looks_empty = || inner.host().lane(0).ring.stealer().is_empty();
         inner.host().lane(0).ring.stealer_numbered(2).begin_turn_and_die();
-        assert!(inner.host().lane(0).ring.stealer().is_empty(), "it looks empty");
+        let before = looks_empty();
         inner.bury(1);
-        assert!(!inner.host().lane(0).ring.stealer().is_empty(), "and is seen again");
+        // A panic in here would be caught.
+        seen.store(u32::from(before) | u32::from(looks_empty()) << 1, Ordering::Relaxed);
     }));
     core.close(false);
     assert_eq!(core.run(0), Leave::Stop);
     assert_eq!(count.load(Ordering::Relaxed), 10);
+    assert_eq!(looks.load(Ordering::Relaxed), 1, "it looked empty, and is seen again");
 }
 
 /// Race 19: a panic in the pool's own code ends the process, by a signal and not by the exit of a failed test.
