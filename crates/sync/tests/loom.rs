@@ -88,6 +88,30 @@ fn race_41_notified_under_the_lock() {
     });
 }
 
+/// A second waiter marks the word as a notification comes and the first is about to sleep: what the notification did to the word stays.
+#[test]
+fn a_mark_beside_a_notification() {
+    let mut builder = loom::model::Builder::new();
+    // The first before it sleeps, the notifier before it notifies, the second in the middle of its mark.
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
+        let shared = Arc::new((Mutex::new(0), Condvar::new()));
+        let (one, two) = (Arc::clone(&shared), Arc::clone(&shared));
+        let first = thread::spawn(move || {
+            let guard = one.0.lock().unwrap();
+            drop(one.1.wait_while(guard, |value| *value == 0).unwrap());
+        });
+        let notifier = thread::spawn(move || {
+            *two.0.lock().unwrap() = 1;
+            two.1.notify_all();
+        });
+        let guard = shared.0.lock().unwrap();
+        drop(shared.1.wait_timeout(guard, Duration::from_secs(1)).unwrap());
+        first.join().unwrap();
+        notifier.join().unwrap();
+    });
+}
+
 /// Two wait, and each is told by name.
 #[test]
 fn two_waiters_and_two_notifications() {
