@@ -372,7 +372,7 @@ async fn fresh_pages_of(thread: ThreadId, pages: usize) -> Block {
 }
 
 /// Race 55, directed: worker A grows the memory and hands B, by a task, an address on the very first of the new pages, and B waits there (`wait32`)
-/// until A has copied (`memory.copy`, `memory.fill`) and notified. Without the cure this traps in Chromium.
+/// until A has copied (`memory.copy`, `memory.fill`) and notified. Without the cure this can trap in Chromium, at moments that a test cannot choose.
 #[wasm_bindgen_test]
 async fn race_55_wait32_and_memory_copy_on_pages_that_another_worker_has_just_grown() {
     let pool = pool_of(2).await;
