@@ -37,11 +37,13 @@ fn fill_workspace(copy: &Path) -> kit::Result<()> {
     // The sources may be edited while this works.
     fill(&root().join("crates"), &pristine(copy), &|path| Ok(fs::read(path)?))?;
     restore(copy)?;
+    // The pool's tests know the scheduler's model.
+    fill(&root().join("model"), &copy.join("model"), &|path| Ok(fs::read(path)?))?;
     let manifest = fs::read_to_string(root().join("Cargo.toml"))?;
     let (Some(members), Some(package)) = (manifest.find("members = ["), manifest.find("[workspace.package]")) else {
         return Err(fail("the workspace's manifest has no members"));
     };
-    let manifest = format!("{}members = [\"crates/*\"]\n\n{}", &manifest[..members], &manifest[package..]);
+    let manifest = format!("{}members = [\"crates/*\", \"model\"]\n\n{}", &manifest[..members], &manifest[package..]);
     put(&copy.join("Cargo.toml"), manifest.as_bytes())?;
     // Cargo leaves out what the members do not need.
     if !copy.join("Cargo.lock").exists() {
