@@ -100,8 +100,8 @@ impl ThreadPool {
     }
 
     fn queue<T: Send + 'static>(&self, priority: Priority, (queued, waiting): (JobRef, JobRef)) -> JoinHandle<T> {
-        let queued = QueuedJob::new(queued);
-        let task = Task::new(move || queued.run(<Here as Host>::runner()));
+        let queued = QueuedJob::<Here>::new(queued);
+        let task = Task::new(move || queued.run());
         JoinHandle(match self.owner.core().submit_at(priority, task) {
             Ok(()) => Handle::new(waiting),
             Err(_refused) => Handle::closed(),

@@ -39,6 +39,7 @@
 //! header is never recycled under a notification; and slabs are never unmapped, so that a late notification of a recycled
 //! header is a spurious wake-up of somebody, which everybody allows.
 
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 use core::task::Waker;
@@ -508,25 +509,26 @@ impl Drop for JobRef {
     }
 }
 
-/// The queue's reference, as a closure captures it: a task that is dropped without having run cancels its job.
-pub(crate) struct QueuedJob(Option<JobRef>);
+/// The queue's reference, as a closure captures it: a task that is dropped without having run cancels its job. In both cases it is the thread that does so
+/// that has claimed it: if it dies in the middle, in the closure's destructor too, the reaper knows whose the job was.
+pub(crate) struct QueuedJob<H: Host>(Option<JobRef>, PhantomData<fn() -> H>);
 
-impl QueuedJob {
-    pub(crate) fn new(job: JobRef) -> QueuedJob {
-        QueuedJob(Some(job))
+impl<H: Host> QueuedJob<H> {
+    pub(crate) fn new(job: JobRef) -> Self {
+        QueuedJob(Some(job), PhantomData)
     }
 
-    pub(crate) fn run(mut self, runner: u32) {
+    pub(crate) fn run(mut self) {
         if let Some(job) = self.0.take() {
-            job.run_if_queued(runner);
+            job.run_if_queued(H::runner());
         }
     }
 }
 
-impl Drop for QueuedJob {
+impl<H: Host> Drop for QueuedJob<H> {
     fn drop(&mut self) {
         if let Some(job) = self.0.take()
-            && job.header().claim(0)
+            && job.header().claim(H::runner())
         {
             // SAFETY: just claimed, and `job` is a reference.
             unsafe { job.header().cancel() };

@@ -91,9 +91,11 @@ pub(crate) unsafe fn run_taken<H: Host>(core: &Core<H>, me: usize, branch: *cons
     // SAFETY: a branch that was taken stays where it is until DONE.
     let (header, owner) = unsafe { (&*branch, (*branch).owner as usize) };
     let window = &core.host().lane(me).window;
-    let below = window.now_running(branch);
-    // Relaxed: read by whoever buries this thread, who knows that it has died.
+    let below = window.running();
+    // Relaxed: read by whoever buries this thread, who knows that it has died. Before it is the one that runs: a thread that is ended between the two leaves
+    // a list that lacks this branch, whose owner finds that out, and none of the others.
     header.below.swap(below.expose_provenance(), Ordering::Relaxed);
+    window.now_running(branch);
     // AcqRel: nothing is handed over; an owner that went to sleep before it knew whom to help must look again.
     if header.state.fetch_or((me as u32 + 1) << THIEF, Ordering::AcqRel) & SLEEPER != 0 {
         core.host().lane(owner).window.ring();

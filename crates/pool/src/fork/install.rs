@@ -73,8 +73,8 @@ impl ThreadPool {
         // SAFETY: what it borrows outlives this frame, or is in it; and this function waits for the closure's end.
         let travel: Box<dyn FnOnce() + Send + 'static> = unsafe { mem::transmute(travel) };
         let (queued, waiting) = JobRef::of_pool::<Here, _, ()>(core.tag(), travel);
-        let queued = QueuedJob::new(queued);
-        let task = Task::new(move || queued.run(<Here as Host>::runner()));
+        let queued = QueuedJob::<Here>::new(queued);
+        let task = Task::new(move || queued.run());
         if let Err(refused) = core.submit_at(Priority::Normal, task) {
             drop(refused);
             return Err(JoinError::Closed);

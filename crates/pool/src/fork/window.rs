@@ -309,6 +309,12 @@ impl Window {
         self.slots[(index % WINDOW) as usize].swap(0, Ordering::Relaxed);
     }
 
+    /// The branch that the worker runs, or null.
+    pub(crate) fn running(&self) -> *const Header {
+        // Relaxed: asked by the worker, who wrote it.
+        ptr::with_exposed_provenance(self.running.load(Ordering::Relaxed))
+    }
+
     /// The worker begins to run this branch, or goes on with it. Returns the one before.
     pub(crate) fn now_running(&self, branch: *const Header) -> *const Header {
         // Relaxed: written by the worker; read by whoever buries it, and knows of its death.

@@ -174,8 +174,8 @@ fn park_vs_push_then_wait() {
         let pool = pool(1);
         let worker = start(&pool, 0);
         let (queued, waiting) = JobRef::new::<ModelHost, _, _>(|| 7);
-        let queued = QueuedJob::new(queued);
-        pool.submit(Task::new(move || queued.run(0)));
+        let queued = QueuedJob::<ModelHost>::new(queued);
+        pool.submit(Task::new(move || queued.run()));
         // The waiter must not claim the task himself here, so he sleeps on the word without trying.
         let header = waiting.header();
         while !header.state().done() {
@@ -337,8 +337,8 @@ fn join_claim_vs_pop() {
                 Box::new(11)
             }
         });
-        let queued = QueuedJob::new(queued);
-        pool.submit(Task::new(move || queued.run(0)));
+        let queued = QueuedJob::<ModelHost>::new(queued);
+        pool.submit(Task::new(move || queued.run()));
         let mut handle = Handle::<Box<i32>, ModelHost>::new(waiting);
         assert!(matches!(handle.join(None), Some(Ok(value)) if *value == 11));
         assert!(matches!(handle.join(None), Some(Err(JoinError::Taken))));
@@ -398,7 +398,7 @@ fn cancel_vs_run() {
 fn cancelled_vs_join() {
     model(|| {
         let (queued, waiting) = JobRef::new::<ModelHost, _, _>(|| Box::new(5));
-        let queued = QueuedJob::new(queued);
+        let queued = QueuedJob::<ModelHost>::new(queued);
         let dropper = thread::spawn(move || {
             drop(queued);
         });

@@ -539,8 +539,8 @@ fn race_16_what_a_dead_worker_carried_is_run_by_another() {
         let (queued, waiting) = crate::job::JobRef::of_pool::<NativeHost, _, _>(core.tag(), move || {
             ran.fetch_add(1, Ordering::Relaxed);
         });
-        let queued = crate::job::QueuedJob::new(queued);
-        core.submit(Task::new(move || queued.run(0)));
+        let queued = crate::job::QueuedJob::<NativeHost>::new(queued);
+        core.submit(Task::new(move || queued.run()));
         handles.push(crate::handle::Handle::<(), NativeHost>::new(waiting));
     }
     carried.push(carry());
@@ -554,8 +554,8 @@ fn race_16_what_a_dead_worker_carried_is_run_by_another() {
     }
     // It dies here. What the reaper does:
     for job in crate::slab::unclaimed(core.tag()) {
-        let queued = crate::job::QueuedJob::new(job);
-        core.queue_again(Task::new(move || queued.run(0)));
+        let queued = crate::job::QueuedJob::<NativeHost>::new(job);
+        core.queue_again(Task::new(move || queued.run()));
     }
     core.bury(0);
     assert!(core.host().lane(0).ring.stealer().is_empty(), "its ring was emptied");

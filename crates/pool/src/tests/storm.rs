@@ -118,8 +118,8 @@ fn joined() {
             let handles: Vec<_> = (0..3)
                 .map(|i| {
                     let (queued, waiting) = JobRef::new::<World, _, _>(move || i);
-                    let queued = QueuedJob::new(queued);
-                    inner.submit(Task::new(move || queued.run(0)));
+                    let queued = QueuedJob::<World>::new(queued);
+                    inner.submit(Task::new(move || queued.run()));
                     crate::handle::Handle::<u32, World>::new(waiting)
                 })
                 .collect();

@@ -50,8 +50,8 @@ fn bury(dead: ThreadId) {
         && let Some(core) = core.upgrade()
     {
         for job in slab::unclaimed(core.tag()) {
-            let queued = QueuedJob::new(job);
-            core.queue_again(Task::new(move || queued.run(<WebHost as Host>::runner())));
+            let queued = QueuedJob::<WebHost>::new(job);
+            core.queue_again(Task::new(move || queued.run()));
         }
         core.bury(worker);
     }
