@@ -10,14 +10,15 @@ mod unwinding {
     use tests_browser::{eventually, pool, workers};
     use wasm_bindgen::JsValue;
     use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
-    use weblane_pool::{JsError, JsTask, join, scope};
-    use weblane_workers::{Message, Status, send, status};
+    use weblane_pool::{JoinError, JsError, JsTask, join, scope};
+    use weblane_workers::{Message, Status, ThreadId, send, status};
 
     wasm_bindgen_test_configure!(run_in_browser);
 
     #[wasm_bindgen_test]
     async fn race_18_a_panic_reaches_its_handle_and_the_pool_goes_on() {
-        let (ids, pool) = (workers().await, pool().await);
+        let (mut ids, pool) = (workers().await, pool().await);
+        ids.retain(|id| status(*id) == Some(Status::Ready));
         for round in 0..20_u32 {
             let error = pool.spawn(move || -> u32 { panic!("number {round}") }).await.expect_err("it panicked");
             assert_eq!(error.panic_message(), Some(format!("number {round}").as_str()));
@@ -75,5 +76,42 @@ mod unwinding {
             assert_eq!(ran.load(Ordering::SeqCst), 21);
         }
         assert_eq!(pool.spawn(|| join(|| 2, || 3)).await.expect("no panic"), (2, 3));
+    }
+
+    /// Race 50: a trap that is no panic. The glue marks the module, which all threads share, as terminated, and each thread's next call from JS throws before it enters
+    /// wasm. The worker's script takes the mark back and calls again: only the worker that trapped is lost, its task's handle says so, and messages, JS tasks and Rust tasks of all others go on.
+    /// (It spends one of the page's workers; the other tests go by those that live.)
+    #[wasm_bindgen_test]
+    async fn race_50_a_trap_ends_one_worker_and_not_the_module() {
+        let (ids, pool) = (workers().await, pool().await);
+        let before = ids.iter().filter(|id| status(**id) == Some(Status::Ready)).count();
+        let count = Arc::new(AtomicU32::new(0));
+        let post = |to: ThreadId| {
+            let count = Arc::clone(&count);
+            let message = Message::new(move |_, _| {
+                count.fetch_add(1, Ordering::SeqCst);
+            });
+            send(to, message).is_ok()
+        };
+        let trapped = pool.spawn(|| -> u32 { core::arch::wasm32::unreachable() });
+        // On their way to all while one of them traps.
+        let mut posted = ids.iter().flat_map(|id| [*id; 20]).filter(|id| post(*id)).count();
+        let error = trapped.await.expect_err("there is no value");
+        assert!(matches!(error, JoinError::Trapped(_)), "{error}");
+        eventually("one worker is lost", || {
+            ids.iter().filter(|id| status(**id) == Some(Status::Ready)).count() == before - 1
+        })
+        .await;
+        let living: Vec<ThreadId> = ids.into_iter().filter(|id| status(*id) == Some(Status::Ready)).collect();
+        // Whatever was sent to the dead one does not count.
+        posted -= posted.min(20);
+        eventually("the messages to the others", || count.load(Ordering::SeqCst) >= posted as u32).await;
+        for round in 0..50_u32 {
+            assert_eq!(pool.spawn(move || join(|| round, || round + 1)).await.expect("it ran"), (round, round + 1));
+        }
+        for id in living {
+            let task = JsTask::new(|_| Ok(JsValue::from(7)));
+            assert_eq!(pool.spawn_js_on(id, task).expect("sent").await, Ok(JsValue::from(7)));
+        }
     }
 }

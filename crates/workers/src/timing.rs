@@ -38,7 +38,12 @@ pub fn clock() -> f64 {
 /// sleeps has none.
 #[doc(hidden)]
 pub fn after(milliseconds: u32, run: impl FnOnce() + 'static) {
-    let fire = wasm_bindgen::closure::Closure::once_into_js(run);
+    // Whatever a panic leaves behind is the caller's: nothing of ours is in it.
+    let run = core::panic::AssertUnwindSafe(run);
+    let fire = wasm_bindgen::closure::Closure::once_into_js(move || {
+        let run = run;
+        (run.0)();
+    });
     crate::glue::weblane_after_once(milliseconds.into(), &fire);
 }
 
