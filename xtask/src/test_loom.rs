@@ -49,8 +49,7 @@ pub(crate) fn suites(tally: &mut Tally, preemptions: u8) -> kit::Result<()> {
     // What leaves out fences on wasm, as it is there, where every load reads the newest value; and the rings as they are without 64-bit atomics.
     let sc = |package, what| model(package, what, "--cfg loom --cfg weblane_sc", "loom-sc");
     let narrow = model("weblane-ring", "--tests", "--cfg loom --cfg weblane_narrow", "loom-narrow");
-    let mut channels = sc("weblane-sync", "--test");
-    channels.arg("loom_channel");
+    let channels = sc("weblane-sync", "--test=loom_channel");
     tally.suite("loom-sc", [sc("weblane-ring", "--tests"), channels, sc("weblane-pool", "--lib"), narrow])?;
     // The same cases of the futex, and the whole scheduler with eight workers, by another explorer, which knows no weak memory, and so looks further.
     let packages = [("weblane-futex", "--tests"), ("weblane-pool", "--lib")];
