@@ -16,7 +16,6 @@ use std::sync::{Arc, Weak};
 use weblane_workers::{MAX_THREADS, ThreadId, last_words, on_death};
 
 use super::host::WebHost;
-use crate::host::Host;
 use crate::job::QueuedJob;
 use crate::primitive::ShortLock;
 use crate::scheduler::Core;
