@@ -6,8 +6,8 @@ pub mod stress;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::task::Poll;
 
 use js_sys::{Promise, Reflect};
@@ -48,6 +48,17 @@ pub async fn workers_of(count: usize) -> Vec<ThreadId> {
 pub async fn pool() -> ThreadPool {
     let ids = workers().await;
     POOL.with_borrow_mut(|pool| pool.get_or_insert_with(|| ThreadPool::new(ids).expect("a pool")).clone())
+}
+
+/// Locks a mutex of std's that is held for moments only, on any thread: the main thread may not wait for it, and a worker is often preempted while it has it.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return guard,
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Poisoned(error)) => panic!("{error}"),
+        }
+    }
 }
 
 /// Forgets this page's pool.

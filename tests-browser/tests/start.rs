@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tests_browser::eventually;
+use tests_browser::{eventually, locked};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_workers::{
@@ -44,7 +44,7 @@ async fn race_43_race_49_ids_and_messages_are_good_from_the_moment_of_init() {
         let log = Arc::clone(&log);
         move |id: ThreadId| {
             assert_eq!(current(), Some(id));
-            log.lock().expect("short").push((id, "init"));
+            locked(&log).push((id, "init"));
         }
     };
     let options = Options::new().count(COUNT).name("physics").stack_size(1 << 20).on_init(on_init);
@@ -55,16 +55,16 @@ async fn race_43_race_49_ids_and_messages_are_good_from_the_moment_of_init() {
         let log = Arc::clone(&log);
         let early = Message::new(move |sender, payload: JsValue| {
             assert_eq!((sender, payload.as_string().as_deref()), (ThreadId::MAIN, Some("early")));
-            log.lock().expect("short").push((current().expect("ours"), "message"));
+            locked(&log).push((current().expect("ours"), "message"));
         });
         send(*id, early.payload("early".into())).expect("queued");
     }
     assert_eq!(init(options), Err(InitError::AlreadyInitialised));
     ready().await.expect("all workers start");
     ready().await.expect("again");
-    eventually("the early messages", || log.lock().expect("short").len() == 2 * COUNT).await;
+    eventually("the early messages", || locked(&log).len() == 2 * COUNT).await;
     for id in &ids {
-        let log = log.lock().expect("short");
+        let log = locked(&log);
         let of_id: Vec<_> = log.iter().filter(|(thread, _)| thread == id).map(|(_, what)| *what).collect();
         assert_eq!(of_id, ["init", "message"], "{id}");
         assert_eq!((status(*id), name(*id)), (Some(Status::Ready), Some(format!("physics {}", id.index()).as_str())));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use js_sys::{Array, Uint8Array};
-use tests_browser::{eventually, pool, sleep, workers};
+use tests_browser::{eventually, locked, pool, sleep, workers};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_workers::{Message, ResidentError, SendErrorReason, ThreadId, current, reserve, send, word};
@@ -35,15 +35,15 @@ async fn every_thread_reaches_every_thread() {
                 let message = Message::new(move |sender, payload: JsValue| {
                     assert_eq!((current(), sender), (Some(to), from));
                     assert_eq!(payload.as_string(), Some(format!("{from} to {to}")));
-                    seen.lock().expect("short").push((from, to));
+                    locked(&seen).push((from, to));
                 });
                 send(to, message.payload(format!("{from} to {to}").into())).expect("sent");
             }
         };
         send(from, Message::new(send_to_all)).expect("sent");
     }
-    eventually("every pair", || seen.lock().expect("short").len() == all.len() * all.len()).await;
-    let mut seen = seen.lock().expect("short").clone();
+    eventually("every pair", || locked(&seen).len() == all.len() * all.len()).await;
+    let mut seen = locked(&seen).clone();
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), all.len() * all.len(), "each pair once");
@@ -62,7 +62,7 @@ async fn messages_of_one_sender_keep_their_order() {
                 let seen = Arc::clone(&seen);
                 let message = Message::new(move |sender, payload: JsValue| {
                     assert_eq!(payload.as_f64(), Some(f64::from(number)));
-                    seen.lock().expect("short").push((sender, number));
+                    locked(&seen).push((sender, number));
                 });
                 send(target, message.payload(number.into())).expect("sent");
             }
@@ -73,8 +73,8 @@ async fn messages_of_one_sender_keep_their_order() {
         send(*other, Message::new(move |_, _| send_all())).expect("sent");
     }
     send_all(Arc::clone(&seen))();
-    eventually("all messages", || seen.lock().expect("short").len() == EACH as usize * ids.len()).await;
-    let seen = seen.lock().expect("short");
+    eventually("all messages", || locked(&seen).len() == EACH as usize * ids.len()).await;
+    let seen = locked(&seen);
     for sender in [ThreadId::MAIN].iter().chain(&ids[1..]) {
         let numbers: Vec<u32> = seen.iter().filter(|(from, _)| from == sender).map(|(_, number)| *number).collect();
         assert_eq!(numbers, (0..EACH).collect::<Vec<_>>(), "from {sender}");
