@@ -25,29 +25,7 @@ loom::thread_local! {
 }
 
 impl Host for RestingHost {
-    fn workers(&self) -> usize {
-        self.threads.len()
-    }
-
-    fn word(&self, worker: usize) -> &ThreadWord {
-        &self.threads[worker].0
-    }
-
-    fn lane(&self, worker: usize) -> &Lane {
-        &self.threads[worker].1
-    }
-
-    fn seat() -> Option<Seat<Self>> {
-        SEAT.with(Cell::get)
-    }
-
-    fn set_seat(seat: Option<Seat<Self>>) -> Option<Seat<Self>> {
-        SEAT.with(|cell| cell.replace(seat))
-    }
-
-    fn catch<R>(run: impl FnOnce() -> R) -> Result<R, Payload> {
-        Ok(run())
-    }
+    threads_of_tests!();
 
     fn call(&self, worker: usize) {
         self.threads[worker].2.fetch_add(1, Ordering::SeqCst);

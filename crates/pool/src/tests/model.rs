@@ -29,29 +29,7 @@ loom::thread_local! {
 }
 
 impl Host for ModelHost {
-    fn workers(&self) -> usize {
-        self.threads.len()
-    }
-
-    fn word(&self, worker: usize) -> &ThreadWord {
-        &self.threads[worker].0
-    }
-
-    fn lane(&self, worker: usize) -> &Lane {
-        &self.threads[worker].1
-    }
-
-    fn seat() -> Option<Seat<Self>> {
-        SEAT.with(Cell::get)
-    }
-
-    fn set_seat(seat: Option<Seat<Self>>) -> Option<Seat<Self>> {
-        SEAT.with(|cell| cell.replace(seat))
-    }
-
-    fn catch<R>(run: impl FnOnce() -> R) -> Result<R, Payload> {
-        Ok(run())
-    }
+    threads_of_tests!();
 }
 
 pub(super) type Pool = Arc<Core<ModelHost>>;
