@@ -63,9 +63,9 @@ impl<H: Host> Core<H> {
     }
 }
 
-/// Milliseconds between two looks.
+/// Between two looks.
 #[cfg(any(debug_assertions, feature = "watchdog", test))]
-pub(crate) const EVERY_MS: u32 = 500;
+pub(crate) const EVERY: core::time::Duration = core::time::Duration::from_millis(500);
 
 /// Looks in a row that must find the same before it barks: a second from the first to the last.
 const LOOKS: u32 = 3;
@@ -118,9 +118,8 @@ impl Watchdog {
 #[cfg(all(not(target_arch = "wasm32"), any(debug_assertions, feature = "watchdog", test)))]
 pub(crate) mod thread {
     use std::sync::Weak;
-    use std::time::Duration;
 
-    use super::{EVERY_MS, Watchdog};
+    use super::{EVERY, Watchdog};
     use crate::host::Host;
     use crate::scheduler::Core;
 
@@ -130,7 +129,7 @@ pub(crate) mod thread {
         let look = move || {
             let mut watchdog = Watchdog::default();
             loop {
-                std::thread::sleep(Duration::from_millis(EVERY_MS.into()));
+                std::thread::sleep(EVERY);
                 let Some(core) = core.upgrade().filter(|core| !core.ended().is_set()) else { return };
                 if let Some(report) = watchdog.look(&core) {
                     std::eprintln!("{report}");

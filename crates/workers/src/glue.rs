@@ -66,10 +66,7 @@ extern "C" {
     #[cfg(feature = "user-timing")]
     pub(crate) fn weblane_measure(name: &str, start: f64);
 
-    pub(crate) fn weblane_after(milliseconds: f64, fire: &Closure<dyn FnMut()>);
-
-    #[wasm_bindgen(js_name = weblane_after)]
-    pub(crate) fn weblane_after_once(milliseconds: f64, fire: &JsValue);
+    pub(crate) fn weblane_after(milliseconds: f64, fire: &JsValue);
 
     pub(crate) fn weblane_environment() -> Array;
 }

@@ -185,9 +185,7 @@ pub fn init(options: Options) -> Result<Vec<ThreadId>, InitError> {
         }
     }
     let after = options.start_timeout;
-    let watch = Closure::once(move || time_is_up(after));
-    glue::weblane_after(after.as_millis() as f64, &watch);
-    watch.forget();
+    crate::timing::after(after, move || time_is_up(after));
     Ok(ids)
 }
 

@@ -34,17 +34,17 @@ pub fn clock() -> f64 {
     crate::glue::weblane_clock()
 }
 
-/// Calls `run` on the calling thread after so many milliseconds, from its event loop. For the timers of Weblane's own crates; a worker whose loop
+/// Calls `run` on the calling thread after so long, from its event loop. For the timers of Weblane's own crates; a worker whose loop
 /// sleeps has none.
 #[doc(hidden)]
-pub fn after(milliseconds: u32, run: impl FnOnce() + 'static) {
+pub fn after(time: core::time::Duration, run: impl FnOnce() + 'static) {
     // Whatever a panic leaves behind is the caller's: nothing of ours is in it.
     let run = core::panic::AssertUnwindSafe(run);
     let fire = wasm_bindgen::closure::Closure::once_into_js(move || {
         let run = run;
         (run.0)();
     });
-    crate::glue::weblane_after_once(milliseconds.into(), &fire);
+    crate::glue::weblane_after(time.as_millis() as f64, &fire);
 }
 
 /// An error on the calling thread's console.

@@ -6,7 +6,7 @@ use weblane_workers::{Message, ThreadId, send, timing};
 
 use super::host::WebHost;
 use crate::scheduler::Core;
-use crate::watchdog::{EVERY_MS, Watchdog};
+use crate::watchdog::{EVERY, Watchdog};
 
 /// Looks after a pool until it is gone or has ended. May be called on any thread; the timer is the main thread's.
 pub(super) fn watch(core: Weak<Core<WebHost>>) {
@@ -15,7 +15,7 @@ pub(super) fn watch(core: Weak<Core<WebHost>>) {
 }
 
 fn look_later(core: Weak<Core<WebHost>>, mut watchdog: Watchdog) {
-    timing::after(EVERY_MS, move || {
+    timing::after(EVERY, move || {
         {
             let Some(core) = core.upgrade().filter(|core| !core.ended().is_set()) else { return };
             if let Some(report) = watchdog.look(&core) {
