@@ -5,9 +5,9 @@
 #[cfg(panic = "unwind")]
 mod unwinding {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-    use tests_browser::{eventually, pool, workers};
+    use tests_browser::{eventually, pool, soon, workers};
     use wasm_bindgen::JsValue;
     use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
     use weblane_pool::{JoinError, JsError, JsTask, join, scope};
@@ -78,8 +78,9 @@ mod unwinding {
         assert_eq!(pool.spawn(|| join(|| 2, || 3)).await.expect("no panic"), (2, 3));
     }
 
-    /// Race 50: a trap that is no panic. The glue marks the module, which all threads share, as terminated, and each thread's next call from JS throws before it enters
-    /// wasm. The worker's script takes the mark back and calls again: only the worker that trapped is lost, its task's handle says so, and messages, JS tasks and Rust tasks of all others go on.
+    /// Race 50: a trap that is no panic. The glue marks the module, which all threads share, as terminated: then each thread's next call from JS throws, and each
+    /// thread's next call of a JS function traps. Workers have a mark of their own: only the worker that trapped is lost, its task's handle says so, and
+    /// calls of JS at that very moment, messages, JS tasks and Rust tasks of all others go on, as does the main thread.
     /// (It spends one of the page's workers; the other tests go by those that live.)
     #[wasm_bindgen_test]
     async fn race_50_a_trap_ends_one_worker_and_not_the_module() {
@@ -93,15 +94,36 @@ mod unwinding {
             });
             send(to, message).is_ok()
         };
+        // The glue calls this when it has set its mark: time for everybody to meet it. No JS here, which would meet it too.
+        wasm_bindgen::handler::set_on_abort(|| (0..10_000_000_u32).for_each(|turn| _ = std::hint::black_box(turn)));
+        // All living workers but one call JS without a pause.
+        let (calling, stop) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+        let callers: Vec<_> = (1..before)
+            .map(|_| {
+                let (calling, stop) = (Arc::clone(&calling), Arc::clone(&stop));
+                pool.spawn(move || {
+                    calling.fetch_add(1, Ordering::SeqCst);
+                    let (object, key) = (js_sys::Object::new(), JsValue::from("key"));
+                    while !stop.load(Ordering::SeqCst) {
+                        assert!(js_sys::Reflect::get(&object, &key).expect("no getter throws").is_undefined());
+                    }
+                })
+            })
+            .collect();
+        eventually("the callers run", || calling.load(Ordering::SeqCst) == before as u32 - 1).await;
         let trapped = pool.spawn(|| -> u32 { core::arch::wasm32::unreachable() });
         // On their way to all while one of them traps.
         let mut posted = ids.iter().flat_map(|id| [*id; 20]).filter(|id| post(*id)).count();
-        let error = trapped.await.expect_err("there is no value");
+        let error = soon("the trap", trapped).await.expect_err("there is no value");
         assert!(matches!(error, JoinError::Trapped(_)), "{error}");
         eventually("one worker is lost", || {
             ids.iter().filter(|id| status(**id) == Some(Status::Ready)).count() == before - 1
         })
         .await;
+        stop.store(true, Ordering::SeqCst);
+        for caller in callers {
+            soon("a caller", caller).await.expect("it was not hurt");
+        }
         let living: Vec<ThreadId> = ids.into_iter().filter(|id| status(*id) == Some(Status::Ready)).collect();
         // Whatever was sent to the dead one does not count.
         posted -= posted.min(20);

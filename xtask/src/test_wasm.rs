@@ -136,7 +136,7 @@ impl Runner<'_> {
             .env(self.browser.engine.runner_variable(), &self.browser.driver)
             .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &self.capabilities)
             // Seconds for all tests of one page.
-            .env("WASM_BINDGEN_TEST_TIMEOUT", "600")
+            .env("WASM_BINDGEN_TEST_TIMEOUT", if self.long { "900" } else { "180" })
             .current_dir(root());
         // Known when the tests are compiled: a page has no environment.
         if self.long {

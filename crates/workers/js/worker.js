@@ -65,8 +65,8 @@ export function weblane_script_url(url) {
 }
 
 /// Sends the first message. `ports[i]` leads to thread `i`, or is undefined.
-export function weblane_start_worker(worker, url, module, memory, id, phase, stack, ports, lock) {
-  const settings = { url, module, memory, id, phase, stack, ports, lock };
+export function weblane_start_worker(worker, url, module, memory, id, phase, trapped, stack, ports, lock) {
+  const settings = { url, module, memory, id, phase, trapped, stack, ports, lock };
   worker.postMessage({ [TAG]: START, value: settings }, ports.filter((port) => port !== undefined));
 }
 
@@ -243,7 +243,7 @@ const live = (lock) =>
 function serve() {
   let glue; // set when wasm is up
   let phase; // Int32Array over the word in shared memory that tells how far this worker is
-  let terminated; // where panics unwind: the glue's flag that a trap ends the whole module with, for all threads
+  let terminated; // where panics unwind: the glue's flag that a trap ends the whole module with, for all threads (race 50)
   const early = []; // messages that came before
 
   const enter = (run) => {
@@ -272,8 +272,19 @@ function serve() {
     // Its timers and promises would run code over a stack that was never unwound.
     self.close();
   };
-  // Where panics unwind, one thread's trap makes every other thread's next call throw this before it enters wasm. Nothing is wrong
-  // with those threads: the flag is taken back, and the call made again (race 50).
+  // Where panics unwind, the glue keeps one flag in shared memory for "this module has trapped": a thread's trap sets it, and then each
+  // other thread's next call from JS throws, and its next call of a JS function traps as well. Nothing is wrong with those
+  // threads. So each worker's glue is given a word of its own for the flag before it looks for its address: the trapped worker stays
+  // shut, and wasm, which knows the real flag's address by heart, never sees it set.
+  const isolate = (flag, trapped, memory) => {
+    terminated = new Int32Array(memory.buffer, flag.value, 1);
+    try {
+      Object.defineProperty(flag, 'value', { value: trapped });
+    } catch {
+      // Then the flag is shared, and `survives` does what can be done.
+    }
+  };
+  // The glue knew the flag's real address already, or the main thread has trapped: the flag is taken back, and the call made again.
   die.survives = (error) => {
     if (terminated === undefined || die.dead || error?.message !== 'Module terminated') return false;
     Atomics.store(terminated, 0, 0);
@@ -298,7 +309,7 @@ function serve() {
       step(SCRIPT_RAN, GLUE_LOADED);
       const wasm = loaded.initSync({ module, memory, thread_stack_size: stack });
       const flag = wasm.__instance_terminated;
-      if (flag !== undefined) terminated = new Int32Array(memory.buffer, flag.value, 1);
+      if (flag !== undefined) isolate(flag, settings.trapped, memory);
       step(GLUE_LOADED, INSTANTIATED);
       const loop = new MessageChannel();
       const links = ports.slice();

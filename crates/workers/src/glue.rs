@@ -38,6 +38,7 @@ extern "C" {
         memory: &JsValue,
         id: u32,
         phase: usize,
+        trapped: usize,
         stack: Option<u32>,
         ports: &Array,
         lock: &str,

@@ -168,7 +168,8 @@ pub fn init(options: Options) -> Result<Vec<ThreadId>, InitError> {
     let glue_url = glue::GLUE_URL.with(Clone::clone);
     let (module, memory) = (wasm_bindgen::module(), wasm_bindgen::memory());
     for ((id, worker), ports) in ids.iter().zip(&workers).zip(&meshed) {
-        let (phase, stack) = (thread_to_be(*id).status.address(), options.stack_size);
+        let (thread, stack) = (thread_to_be(*id), options.stack_size);
+        let (phase, trapped) = (thread.status.address(), thread.trapped.as_ptr() as usize);
         if let Err(error) = glue::weblane_start_worker(
             worker,
             &glue_url,
@@ -176,6 +177,7 @@ pub fn init(options: Options) -> Result<Vec<ThreadId>, InitError> {
             &memory,
             id.index(),
             phase,
+            trapped,
             stack,
             ports,
             &lock_name(*id),

@@ -21,6 +21,8 @@ pub(crate) struct Thread {
     /// The word on which this thread sleeps and which counts the messages under way to it.
     pub(crate) word: ThreadWord,
     pub(crate) status: StatusWord,
+    /// Where panics unwind: what wasm-bindgen's glue in this worker takes for its flag "this module has trapped" (race 50). Only JS touches it.
+    pub(crate) trapped: AtomicU32,
     pub(crate) inbox: Inbox,
     /// Whether a loop lives on this thread, or is about to.
     pub(crate) reserved: AtomicBool,
@@ -57,6 +59,7 @@ static THREADS: [Thread; MAX_THREADS] = [const {
     Thread {
         word: ThreadWord::new(),
         status: StatusWord::new(),
+        trapped: AtomicU32::new(0),
         inbox: Inbox::new(),
         reserved: AtomicBool::new(false),
         call: CallWord::new(),

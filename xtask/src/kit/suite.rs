@@ -12,6 +12,8 @@ pub(crate) struct Tally {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     suites: Vec<String>,
+    /// What failed, once more at the end: a log that is cut in the middle still says it.
+    failures: Vec<String>,
 }
 
 /// The numbers that suites must not fall below, by suite: committed in `xtask/floors.json`.
@@ -33,6 +35,20 @@ fn count(output: &str) -> (u64, u64) {
         total.1 += number("failed");
     }
     total
+}
+
+/// The names of failed tests, by the lines "test name ... FAILED" (or FAIL, in the browser).
+fn failed_tests(output: &str) -> impl Iterator<Item = &str> {
+    output.lines().filter_map(|line| {
+        let (name, verdict) = line.strip_prefix("test ")?.split_once(" ... ")?;
+        verdict.starts_with("FAIL").then_some(name)
+    })
+}
+
+/// The end of what was printed.
+fn last_lines(output: &str, count: usize) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n    ")
 }
 
 impl Tally {
@@ -59,8 +75,13 @@ impl Tally {
             let (output, success) = tee(&mut command)?;
             let (more, less) = count(&output);
             passed += more;
+            self.failures.extend(failed_tests(&output).map(|test| format!("{name}: {test}")));
             // A harness that breaks off has failed, whatever it had printed by then.
-            failed += if !success && less == 0 { 1 } else { less };
+            let broke_off = !success && less == 0;
+            if broke_off {
+                self.failures.push(format!("{name}: {command:?} broke off:\n    {}", last_lines(&output, 20)));
+            }
+            failed += if broke_off { 1 } else { less };
         }
         self.add(name, passed, failed, floor, start);
         Ok(())
@@ -74,6 +95,7 @@ impl Tally {
             Ok(()) => self.add(name, 1, 0, 1, start),
             Err(error) => {
                 eprintln!("{name}: {error}");
+                self.failures.push(format!("{name}: {error}"));
                 self.add(name, 0, 1, 1, start);
             }
         }
@@ -96,6 +118,7 @@ impl Tally {
     pub(crate) fn finish(self) -> Result<()> {
         println!();
         self.suites.iter().for_each(|line| println!("{line}"));
+        self.failures.iter().for_each(|failure| println!("FAILED {failure}"));
         println!("{} passed, {} failed", self.passed, self.failed);
         if self.failed == 0 { Ok(()) } else { Err(fail("there are failures: see above")) }
     }
@@ -103,7 +126,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use super::count;
+    use super::{count, failed_tests, last_lines};
 
     #[test]
     fn harness_lines_are_summed() {
@@ -111,5 +134,14 @@ mod tests {
                     test result: FAILED. 2 passed; 1 failed; 4 ignored; 0 measured";
         assert_eq!(count(text), (5, 1));
         assert_eq!(count("no harness ran"), (0, 0));
+    }
+
+    #[test]
+    fn failures_are_named() {
+        let text =
+            "test one ... ok\ntest two ... FAILED\n  test three ... FAILED\ntest four ... FAIL\ntest result: FAILED.";
+        assert_eq!(failed_tests(text).collect::<Vec<_>>(), ["two", "four"]);
+        assert_eq!(last_lines("a\nb\nc", 2), "b\n    c");
+        assert_eq!(last_lines("a", 2), "a");
     }
 }
