@@ -149,7 +149,9 @@ mod models {
 
     mod modelled {
         use core::ptr;
-        use loom::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+        use loom::sync::atomic::{AtomicPtr, Ordering};
+
+        use crate::model_atomic::AtomicU32;
 
         hooks!();
     }
