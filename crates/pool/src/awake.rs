@@ -24,6 +24,8 @@ pub(crate) struct Awake {
     times: u32,
     /// When the last one ended.
     ended: Option<Duration>,
+    /// When the last one ended that was timed: no more time can have been spent awake than has passed since then.
+    counted: Duration,
     /// Whether the next one need not be timed.
     quick: bool,
 }
@@ -31,7 +33,7 @@ pub(crate) struct Awake {
 impl Awake {
     /// The first one, which begins now.
     pub(crate) fn new(now: Duration) -> Awake {
-        Awake { since: Some(now), times: 1, ended: None, quick: false }
+        Awake { since: Some(now), times: 1, ended: None, counted: now, quick: false }
     }
 
     /// Awake again. The clock is asked if it is at hand, or if it is its turn.
@@ -45,7 +47,8 @@ impl Awake {
         self.quick = self.ended.replace(now).is_some_and(|before| now.saturating_sub(before) <= QUICK);
         let Some(since) = self.since.take() else { return 0 };
         let times = core::mem::take(&mut self.times);
-        now.saturating_sub(since).as_micros() as u64 * u64::from(times)
+        let passed = now.saturating_sub(core::mem::replace(&mut self.counted, now));
+        (now.saturating_sub(since) * times).min(passed).as_micros() as u64
     }
 }
 
@@ -85,6 +88,20 @@ mod tests {
     #[test]
     fn where_the_clock_is_at_hand_all_are_timed() {
         assert_eq!(counted(true, 50, 20, 20), (50 * 20, 50));
+    }
+
+    /// A long one that is timed among short ones that are not counts for no more than has passed.
+    #[test]
+    fn no_more_counts_than_has_passed() {
+        let (mut awake, mut now) = (Awake::new(Duration::ZERO), Duration::ZERO);
+        let mut sum = 0;
+        for turn in 0..2 + EVERY {
+            now += if turn == 1 + EVERY { Duration::from_secs(1) } else { Duration::from_micros(20) };
+            sum += awake.end(now);
+            now += Duration::from_micros(500);
+            awake.begin(false, || now);
+        }
+        assert!((1_000_000..=now.as_micros() as u64).contains(&sum), "{sum} of {now:?}");
     }
 
     #[test]
