@@ -275,8 +275,7 @@ function serve() {
     try {
       glue.__weblane_deliver(data[0], from, data[1]);
     } catch (error) {
-      if (die.survives(error)) receive(data, from);
-      else die(error);
+      die(error);
     }
   };
   const deliver = (from) => ({ data }) => receive(data, from);
