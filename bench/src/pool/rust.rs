@@ -68,8 +68,8 @@ fn rest(milliseconds: u64) {
     let _ = weblane_futex::wait(&word, 0, Some(Duration::from_millis(milliseconds)));
 }
 
-/// Wake-ups of one contender before it is another's turn: the machine's mood changes within a second, and then it changes for all of them alike.
-const TURN: u32 = 10;
+/// Wake-ups of one contender, a tenth of a second, before it is another's turn: when the machine's mood changes, it changes for all of them alike.
+const TURN: u32 = 50;
 
 /// Microseconds from a call to its effect: `call` gets others to set the flag.
 fn wake(clock: Clock, call: &dyn Fn(&'static AtomicU32)) -> f64 {
