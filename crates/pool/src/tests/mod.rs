@@ -35,7 +35,7 @@ mod fork;
 #[cfg(loom)]
 mod held;
 #[cfg(loom)]
-mod model;
+pub(crate) mod model;
 #[cfg(loom)]
 mod model_fork;
 #[cfg(loom)]
