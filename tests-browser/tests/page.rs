@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tests_browser::{eval, eventually, get, now, report, sleep, soon, workers_of};
+use tests_browser::{eval, eventually, get, now, report, sleep, soon, turns, workers_of};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_pool::{JsTask, ThreadPool, join};
@@ -39,13 +39,6 @@ async fn asleep(pool: &ThreadPool) {
 fn burn(milliseconds: f64) {
     let start = now();
     while now() - start < milliseconds {}
-}
-
-/// Some nanoseconds for each turn. (A loop of `spin_loop` is nothing on wasm, and is optimised away.)
-fn spin(turns: u32) {
-    (0..turns).for_each(|turn| {
-        std::hint::black_box(turn);
-    });
 }
 
 fn add(counter: &AtomicU64) {
@@ -395,7 +388,7 @@ async fn race_55_wait32_and_memory_copy_on_pages_that_another_worker_has_just_gr
                 waits
             });
             // Until the other one has it, which it will while this one does not join.
-            spin(round * 500);
+            turns(round * 500);
             block.fill(1_024, 512, 5);
             block.copy_within(1_024, 1_536, 512);
             gate.store(1, Ordering::Release);
@@ -416,11 +409,11 @@ async fn race_55_wait32_and_memory_copy_on_pages_that_another_worker_has_just_gr
 
 /// Spins until the flag is set; an error after a minute, because a task is lost then.
 fn spin_until(flag: &AtomicU32, value: u32) {
-    let (start, mut turns) = (now(), 0_u32);
+    let (start, mut looks) = (now(), 0_u32);
     while flag.load(Ordering::Acquire) != value {
-        std::hint::spin_loop();
-        turns += 1;
-        assert!(turns % 100_000 != 0 || now() - start < 60_000.0, "a task was lost at the parking edge");
+        turns(1);
+        looks += 1;
+        assert!(looks % 100_000 != 0 || now() - start < 60_000.0, "a task was lost at the parking edge");
     }
 }
 
@@ -439,11 +432,11 @@ async fn race_1_a_submit_at_the_parking_edge_is_never_lost() {
         pool.spawn_detached(move || {
             inner.store(round, Ordering::Release);
             spin_until(&start, round);
-            spin(rest);
+            turns(rest);
         });
         spin_until(&ran, round);
         go.store(round, Ordering::Release);
-        spin(round * 101 % 3_000);
+        turns(round * 101 % 3_000);
     }
     asleep(&pool).await;
     let after = pool.stats()[0];
@@ -474,7 +467,7 @@ async fn race_8_a_submit_that_races_a_js_task_on_the_only_worker() {
             });
             pool.spawn_js_detached(task).expect("sent");
         };
-        let pause = || spin(round / 2 * 67 % 5_000);
+        let pause = || turns(round / 2 * 67 % 5_000);
         if round % 2 == 0 {
             submit();
             pause();
@@ -492,7 +485,7 @@ async fn race_8_a_submit_that_races_a_js_task_on_the_only_worker() {
         }
         if round % 3 == 0 {
             // From sleep, as far as it goes.
-            spin(20_000);
+            turns(20_000);
         }
     }
     asleep(&pool).await;

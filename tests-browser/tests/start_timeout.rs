@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tests_browser::{eventually, sleep};
+use tests_browser::{Soon, eventually, sleep};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_futex::{AtomicU32, wait};
 use weblane_workers::{Message, Options, StartCause, Status, ThreadId, init, ready, send, status};
@@ -24,7 +24,7 @@ async fn a_worker_that_does_not_report_is_an_error_that_says_how_far_it_came() {
         }
     };
     let ids = init(Options::new().count(2).start_timeout(timeout).on_init(hang_in_the_second)).expect("workers");
-    let error = ready().await.expect_err("one hangs");
+    let error = ready().soon().await.expect_err("one hangs");
     assert_eq!((error.thread(), error.reached()), (ids[1], Status::Instantiated));
     assert_eq!(*error.cause(), StartCause::TimedOut { after: timeout });
     let text = error.to_string();

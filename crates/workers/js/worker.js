@@ -103,8 +103,7 @@ export function weblane_loop(rust, die, memory, address) {
     try {
       rust(what, key, value);
     } catch (error) {
-      if (die.survives(error)) call(what, key, value);
-      else die(error);
+      die(error);
     }
   };
   const enter = (asked) => {
@@ -243,15 +242,13 @@ const live = (lock) =>
 function serve() {
   let glue; // set when wasm is up
   let phase; // Int32Array over the word in shared memory that tells how far this worker is
-  let terminated; // where panics unwind: the glue's flag that a trap ends the whole module with, for all threads (race 50)
   const early = []; // messages that came before
 
   const enter = (run) => {
     try {
       run();
     } catch (error) {
-      if (die.survives(error)) enter(run);
-      else die(error);
+      die(error);
     }
   };
   const deliver = (from) => ({ data }) => {
@@ -266,7 +263,6 @@ function serve() {
   const die = (error) => {
     if (die.dead) return;
     die.dead = true;
-    if (terminated !== undefined) Atomics.store(terminated, 0, 0);
     Atomics.store(phase, 0, PHASE_DEAD);
     self.postMessage({ [TAG]: DEAD, value: text(error) });
     // Its timers and promises would run code over a stack that was never unwound.
@@ -274,21 +270,26 @@ function serve() {
   };
   // Where panics unwind, the glue keeps one flag in shared memory for "this module has trapped": a thread's trap sets it, and then each
   // other thread's next call from JS throws, and its next call of a JS function traps as well. Nothing is wrong with those
-  // threads. So each worker's glue is given a word of its own for the flag before it looks for its address: the trapped worker stays
-  // shut, and wasm, which knows the real flag's address by heart, never sees it set.
-  const isolate = (flag, trapped, memory) => {
-    terminated = new Int32Array(memory.buffer, flag.value, 1);
+  // threads (race 50). So each worker's glue is given a word of its own for the flag: the trapped worker stays shut, and wasm, which
+  // knows the real flag's address by heart, never sees it set. Nobody takes the real flag back: the main thread sets it, when it traps.
+  //
+  // This happens while the module is instantiated, before any of its code has run: a start function may call JS that calls Rust, and the
+  // glue looks for the flag's address at the first such call, once.
+  const isolated = (trapped, instantiate) => {
+    const { Instance } = WebAssembly;
+    WebAssembly.Instance = class extends Instance {
+      constructor(...settings) {
+        WebAssembly.Instance = Instance;
+        super(...settings);
+        const flag = this.exports.__instance_terminated;
+        if (flag !== undefined) Object.defineProperty(flag, 'value', { value: trapped });
+      }
+    };
     try {
-      Object.defineProperty(flag, 'value', { value: trapped });
-    } catch {
-      // Then the flag is shared, and `survives` does what can be done.
+      return instantiate();
+    } finally {
+      WebAssembly.Instance = Instance;
     }
-  };
-  // The glue knew the flag's real address already, or the main thread has trapped: the flag is taken back, and the call made again.
-  die.survives = (error) => {
-    if (terminated === undefined || die.dead || error?.message !== 'Module terminated') return false;
-    Atomics.store(terminated, 0, 0);
-    return true;
   };
   // A trap in a callback that the browser calls directly: a timer, a promise, an animation frame.
   const stray = (error) => {
@@ -307,9 +308,7 @@ function serve() {
       const loaded = await import(/* webpackIgnore: true */ /* @vite-ignore */ url);
       await alive;
       step(SCRIPT_RAN, GLUE_LOADED);
-      const wasm = loaded.initSync({ module, memory, thread_stack_size: stack });
-      const flag = wasm.__instance_terminated;
-      if (flag !== undefined) isolate(flag, settings.trapped, memory);
+      isolated(settings.trapped, () => loaded.initSync({ module, memory, thread_stack_size: stack }));
       step(GLUE_LOADED, INSTANTIATED);
       const loop = new MessageChannel();
       const links = ports.slice();
