@@ -588,6 +588,7 @@ where
     };
     // SAFETY: the caller owns the storage, and the closure has been moved out.
     job.storage.with_mut(|storage| unsafe { Stored::<Output<T>>::write(storage, output) });
+    H::publish_memory();
 }
 
 #[cfg(all(test, loom))]

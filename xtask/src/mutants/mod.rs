@@ -139,8 +139,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
             None => left.push(mutant),
         }
     }
-    // What is in folders comes late: its tests take longer. Last what is said to be equivalent, which needs all tests.
-    left.sort_by_key(|mutant| (mutant.equivalent.is_some(), mutant.file.components().count()));
+    // Named ones first, then by rule; what is in folders comes late, for its tests take longer. Last what is said to be equivalent, which needs all tests.
+    left.sort_by_key(|mutant| (mutant.equivalent.is_some(), mutant.mechanical, mutant.file.components().count()));
     // Each hand has a copy of its own, and takes the next mutant when it is done with one.
     let jobs = arguments.get_one::<u16>("jobs").map(|jobs| usize::from(*jobs));
     let jobs =

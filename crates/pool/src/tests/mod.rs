@@ -32,6 +32,8 @@ macro_rules! threads_of_tests {
 
 #[cfg(all(not(any(loom, shuttle)), feature = "std", not(target_arch = "wasm32")))]
 mod fork;
+#[cfg(all(not(any(loom, shuttle)), feature = "std", not(target_arch = "wasm32")))]
+mod grown;
 #[cfg(loom)]
 mod held;
 #[cfg(loom)]
