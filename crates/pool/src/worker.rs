@@ -299,6 +299,8 @@ impl<'a, H: Host> Worker<'a, H> {
 
     pub(crate) fn execute(&mut self, task: Task) {
         self.idle_since_sleep = false;
+        // It may have been queued since the turn began, from memory that has grown since (race 55).
+        H::adopt_memory();
         trace::event(Event::Run);
         if self.core.discards() {
             // Dropping it tells whoever waits for it.
