@@ -400,8 +400,8 @@ impl Acceptor {
                 self.idle.searchers |= mask;
                 Ok(At::Telling { tokens: mask, notify: 0, then })
             }
-            // It had changed, and is read again by that.
-            What::ClaimFailed => Ok(self.decided(index, then)),
+            // It had changed: whoever changed it looks at the queues after that.
+            What::ClaimFailed => Ok(then.at()),
             _ => Err("somebody must be claimed".to_owned()),
         }
     }

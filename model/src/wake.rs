@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! wake(k)   s = idle.load                                                           WakeLoad
-//!           loop: if searchers(s) != 0: return           it will chain
-//!                 if sleepers(s) == 0: pick from `held`, if any: clear its bit,     WakeHeld, WakeHeldClaim
-//!                                      signal its async word, notify; return        WakeSignal, WakeFulfil
-//!                 CAS idle: for k sleepers i: -sleeper(i) +searcher(i)              WakeClaim
+//!           if searchers(s) != 0: return                 it will chain
+//!           if sleepers(s) != 0: CAS idle: for k sleepers i: -sleeper(i) +searcher(i)  WakeClaim
+//!           there was none, or the CAS failed: pick from `held`, if any: clear its bit, WakeHeld, WakeHeldClaim
+//!                                  signal its async word, notify; return            WakeSignal, WakeFulfil
 //!           each i: p = word[i].fetch_or(TOKEN)                                     WakeToken
 //!                   if p has PARKED and not reasons(p):                             WakeNotify
 //!                       if notify(word[i]) == 0: once more for another, and i's searcher bit does not count
@@ -15,6 +15,8 @@
 //! "tries once more" and respects searchers finds this one, and returns. It is for the reaper to clear the bit: to take it back here
 //! would take it from a worker that is alive and just had not gone to sleep yet, and that would then end a search
 //! that is none, and chain nothing.
+//!
+//! A CAS that failed is not tried again: whoever has changed `idle` looks at the queues after that.
 
 use crate::event::{Queue, What};
 use crate::machine::Machine;
@@ -127,8 +129,12 @@ impl Machine<'_> {
     fn wake_claim(&mut self, s: &mut State, me: usize) {
         if s.idle != s.actor[me].seen {
             self.reach(Reach::ClaimFailed);
-            s.actor[me].seen = s.idle;
-            self.decide(s, me);
+            s.actor[me].seen = Idle::NOBODY;
+            if self.scenario.holds() {
+                s.actor[me].pc = Pc::WakeHeld;
+            } else {
+                self.wake_returns(s, me);
+            }
             return self.step(s, me, What::ClaimFailed);
         }
         let before = *s;

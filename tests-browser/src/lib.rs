@@ -4,9 +4,11 @@
 pub mod stress;
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::task::Poll;
 
@@ -40,6 +42,7 @@ pub async fn workers_of(count: usize) -> Vec<ThreadId> {
         IDS.set(Some(ids.clone()));
         ids
     });
+    // It ends by itself, and says more than `soon` would.
     weblane_workers::ready().await.expect("all workers start");
     ids
 }
@@ -52,13 +55,16 @@ pub async fn pool() -> ThreadPool {
 
 /// Locks a mutex of std's that is held for moments only, on any thread: the main thread may not wait for it, and a worker is often preempted while it has it.
 pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    loop {
-        match mutex.try_lock() {
-            Ok(guard) => return guard,
-            Err(TryLockError::WouldBlock) => {}
+    let mut guard = None;
+    spin_until("a lock of std's, held for a moment", || {
+        guard = match mutex.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::WouldBlock) => None,
             Err(TryLockError::Poisoned(error)) => panic!("{error}"),
-        }
-    }
+        };
+        guard.is_some()
+    });
+    guard.expect("locked")
 }
 
 /// Forgets this page's pool.
@@ -85,6 +91,20 @@ fn no_watchdog() {
     assert_eq!(weblane_pool::watchdog_barks(), 0, "the watchdog has barked: the console says why");
 }
 
+/// How long a test waits at most, in milliseconds: a minute, on any machine. Once a test of the page has waited in vain, the others, which share its
+/// workers, get five seconds: all tests of the page fail in a line each before the page's time is up.
+fn patience() -> f64 {
+    if LATE.load(Ordering::Relaxed) { 5_000.0 } else { 60_000.0 }
+}
+
+static LATE: AtomicBool = AtomicBool::new(false);
+
+/// A test has waited in vain.
+fn late(patience: f64, what: &dyn Display) -> ! {
+    LATE.store(true, Ordering::Relaxed);
+    panic!("not in {} s: {what}", patience / 1_000.0);
+}
+
 /// Waits, without blocking, until `done`; fails after a minute with `what`, or if the watchdog of a pool has barked meanwhile.
 pub async fn eventually(what: &str, done: impl FnMut() -> bool) {
     eventually_watched(what, done).await;
@@ -93,19 +113,47 @@ pub async fn eventually(what: &str, done: impl FnMut() -> bool) {
 
 /// [`eventually`] where the watchdog may bark.
 pub async fn eventually_watched(what: &str, mut done: impl FnMut() -> bool) {
-    let start = now();
+    let (start, patience) = (now(), patience());
     while !done() {
-        assert!(now() - start < 60_000.0, "not in a minute: {what}");
+        if now() - start > patience {
+            late(patience, &what);
+        }
         sleep(1).await;
     }
 }
 
+/// Turns until `done`, on any thread, and holds it; fails after a minute with `what`. For what other threads do in a moment.
+pub fn spin_until(what: &str, mut done: impl FnMut() -> bool) {
+    let (mut start, patience) = (None, patience());
+    while !done() {
+        // The clock is JS, which takes long beside a look at a word.
+        turns(100);
+        if now() - *start.get_or_insert_with(now) > patience {
+            late(patience, &what);
+        }
+    }
+}
+
+/// So many turns of about a nanosecond each. (A loop of `spin_loop` is nothing on wasm, and is optimised away.)
+pub fn turns(count: u32) {
+    (0..count).for_each(|turn| {
+        std::hint::black_box(turn);
+    });
+}
+
 /// The future's value; fails after a minute with `what`.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let (mut future, mut late) = (pin!(future), pin!(sleep(60_000)));
+    soon_or(what, future).await
+}
+
+async fn soon_or<T>(what: impl Display, future: impl Future<Output = T>) -> T {
+    let patience = patience();
+    let (mut future, mut over) = (pin!(future), pin!(sleep(patience as u32)));
     poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Pending => {
-            assert!(late.as_mut().poll(context).is_pending(), "not in a minute: {what}");
+            if over.as_mut().poll(context).is_ready() {
+                late(patience, &what);
+            }
             Poll::Pending
         }
         ready => {
@@ -115,6 +163,18 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     })
     .await
 }
+
+/// `future.soon().await`: no test awaits anything else that depends on other threads without it, so that none hangs in silence.
+pub trait Soon: Future + Sized {
+    /// The future's value; fails after a minute with the place of this call.
+    #[track_caller]
+    fn soon(self) -> impl Future<Output = Self::Output> {
+        let place = Location::caller();
+        soon_or(place, self)
+    }
+}
+
+impl<F: Future> Soon for F {}
 
 /// Milliseconds since the thread began, with a fraction.
 pub fn now() -> f64 {

@@ -56,7 +56,7 @@ impl Pause {
     pub fn nothing(&mut self) {
         self.0 += 1;
         if self.0 < 200 {
-            std::hint::spin_loop();
+            crate::turns(20);
         } else {
             let _ = weblane_futex::wait(&AtomicU32::new(0), 0, Some(Duration::from_micros(100)));
         }

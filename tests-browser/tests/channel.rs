@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tests_browser::{WORKERS, eventually, on_each_worker, pool, sleep};
+use tests_browser::{Soon, WORKERS, eventually, on_each_worker, pool, sleep};
 use wasm_bindgen_futures::spawn_local;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_sync::channel::{
@@ -59,7 +59,7 @@ async fn workers_send_to_the_main_thread() {
             let value = match turn % 3 {
                 0 => receiver.try_recv().map_err(|error| error == TryRecvError::Closed),
                 1 => receiver.recv_spinning(50).map_err(|error| error == TryRecvError::Closed),
-                _ => receiver.recv_async().await.map_err(|Closed(())| true),
+                _ => receiver.recv_async().soon().await.map_err(|Closed(())| true),
             };
             match value {
                 Ok((by, value)) => {
@@ -96,10 +96,10 @@ async fn the_main_thread_sends_to_workers() {
             let sent = match value % 3 {
                 0 => sender.try_send(value),
                 1 => sender.send_spinning(value, 50),
-                _ => sender.send_async(value).await.map_err(Into::into),
+                _ => sender.send_async(value).soon().await.map_err(Into::into),
             };
             if let Err(TrySendError::Full(value)) = sent {
-                sender.send_async(value).await.expect("workers receive");
+                sender.send_async(value).soon().await.expect("workers receive");
             }
             if value % 1000 == 0 {
                 // Long enough for all of them to fall asleep.
@@ -109,7 +109,7 @@ async fn the_main_thread_sends_to_workers() {
         drop(sender);
         let mut sum = 0;
         for task in tasks {
-            sum += task.await.expect("no panic");
+            sum += task.soon().await.expect("no panic");
         }
         assert_eq!(sum, u64::from(VALUES) * u64::from(VALUES - 1) / 2);
     }
@@ -135,11 +135,12 @@ async fn futures_that_are_dropped_lose_nothing() {
                                 std::task::Poll::Pending => None,
                             })
                         })
+                        .soon()
                         .await
                     };
                     let done = match early {
                         Some(done) => done,
-                        None => receiver.recv_async().await,
+                        None => receiver.recv_async().soon().await,
                     };
                     match done {
                         Ok(value) => sum.set(sum.get() + value),
@@ -162,9 +163,9 @@ async fn futures_that_are_dropped_lose_nothing() {
             .collect();
         drop(sender);
         for send in sends {
-            send.await.expect("no panic");
+            send.soon().await.expect("no panic");
         }
-        receives.await.expect("no panic");
+        receives.soon().await.expect("no panic");
         eventually("the tasks to see the end", || running.get() == 0).await;
         assert_eq!(sum.get() + theirs.load(Ordering::Relaxed), 2 * VALUES);
     }
@@ -196,16 +197,14 @@ async fn race_26_the_main_thread_among_busy_workers() {
         };
         let pool = pool.clone();
         spawn_local(async move { on_each_worker(&pool, work).await });
-        loop {
+        eventually("the workers to have sent", || {
             for _ in 0..50 {
                 sent += u32::from(sender.try_send(1).is_ok());
                 sum.fetch_add(receiver.try_recv().unwrap_or(0), Ordering::Relaxed);
             }
-            if done.load(Ordering::SeqCst) == WORKERS as u32 {
-                break;
-            }
-            sleep(0).await;
-        }
+            done.load(Ordering::SeqCst) == WORKERS as u32
+        })
+        .await;
         let left: u32 = receiver.try_iter().sum();
         assert_eq!(sum.load(Ordering::Relaxed) + left, sent + EACH * WORKERS as u32);
     }

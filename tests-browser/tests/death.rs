@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use js_sys::{Array, Function};
-use tests_browser::{eval, eventually, get, sleep, soon};
+use tests_browser::{Soon, eval, eventually, get, sleep, soon};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_pool::{JsError, JsTask, ThreadPool};
@@ -209,7 +209,7 @@ async fn handles_of_tasks_on_a_terminated_worker_resolve() {
         asked.fetch_add(1, Ordering::SeqCst);
         let hold = weblane_workers::hold();
         wasm_bindgen_futures::spawn_local(async move {
-            let result = handle.await;
+            let result = handle.soon().await;
             inner.store(if result == Err(JsError::Lost) { 1 } else { 2 }, Ordering::SeqCst);
             drop(hold);
         });
@@ -313,8 +313,10 @@ async fn race_47_a_sender_that_dies_while_posting_is_settled() {
 async fn race_51_locks_carry_an_instance() {
     fresh(0).await;
     let query = "navigator.locks.query().then(({ held }) => held.map(lock => lock.name).filter(name => name.startsWith('weblane ')))";
-    let names =
-        wasm_bindgen_futures::JsFuture::from(eval(query).unchecked_into::<js_sys::Promise>()).await.expect("a list");
+    let names = wasm_bindgen_futures::JsFuture::from(eval(query).unchecked_into::<js_sys::Promise>())
+        .soon()
+        .await
+        .expect("a list");
     let names: Vec<String> = names.unchecked_into::<Array>().iter().filter_map(|name| name.as_string()).collect();
     let instance = |name: &String| name.split(' ').nth(1).map(str::to_owned);
     assert!(!names.is_empty() && names.iter().all(|name| instance(name) == instance(&names[0])), "{names:?}");

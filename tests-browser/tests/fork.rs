@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use tests_browser::{eventually, workers};
+use tests_browser::{Soon, eventually, spin_until, turns, workers};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_pool::{JoinError, JsTask, ThreadPool, join, par_chunks_mut, par_for, par_map_reduce, scope};
@@ -87,7 +87,7 @@ async fn storms_on(count: usize) {
             drop(pool.spawn_js(task).expect("sent"));
         }
         for (handle, expected) in handles.into_iter().zip(&expected) {
-            assert_eq!(handle.await.expect("no panic"), *expected);
+            assert_eq!(handle.soon().await.expect("no panic"), *expected);
         }
     }
     eventually("the JS tasks", || js.load(Ordering::Relaxed) == 60).await;
@@ -115,22 +115,16 @@ async fn a_branch_at_the_parking_edge_is_taken() {
         for round in 0..2_000_u32 {
             let flag = AtomicU32::new(0);
             join(
-                || {
-                    while flag.load(Ordering::Acquire) == 0 {
-                        std::hint::spin_loop();
-                    }
-                },
+                || spin_until("the other branch to run", || flag.load(Ordering::Acquire) != 0),
                 || flag.store(1, Ordering::Release),
             );
             taken += flag.into_inner();
             // A pause of another length each time, so that the thief is somewhere else on its way to sleep.
-            for _ in 0..(round % 100) * 20 {
-                std::hint::spin_loop();
-            }
+            turns((round % 100) * 1_000);
         }
         taken
     });
-    assert_eq!(taken.await.expect("no panic"), 2_000);
+    assert_eq!(taken.soon().await.expect("no panic"), 2_000);
 }
 
 /// The owner of a branch that runs elsewhere sleeps, and is woken to help with what is forked there.
@@ -142,19 +136,13 @@ async fn a_sleeping_owner_helps() {
         let mut helped = 0;
         for round in 0..200_u32 {
             let (taken, flag) = (AtomicU32::new(0), AtomicU32::new(0));
-            let wait_for = |word: &AtomicU32| {
-                while word.load(Ordering::Acquire) == 0 {
-                    std::hint::spin_loop();
-                }
-            };
+            let wait_for = |word: &AtomicU32| spin_until("a branch to run", || word.load(Ordering::Acquire) != 0);
             join(
                 || wait_for(&taken),
                 || {
                     taken.store(1, Ordering::Release);
                     // Long enough, in most rounds, for the owner to fall asleep.
-                    for _ in 0..round * 200 {
-                        std::hint::spin_loop();
-                    }
+                    turns(round * 2_000);
                     join(|| wait_for(&flag), || flag.store(1, Ordering::Release));
                 },
             );
@@ -162,7 +150,7 @@ async fn a_sleeping_owner_helps() {
         }
         helped
     });
-    assert_eq!(helped.await.expect("no panic"), 200);
+    assert_eq!(helped.soon().await.expect("no panic"), 200);
 }
 
 /// The page's main thread must not wait; there, and in JS handlers, a join is two calls (race 23, 36).
@@ -180,6 +168,6 @@ async fn outside_the_loop_a_join_is_two_calls() {
         let both = inner.install(|| join(|| fib(10), || fib(11))).map_err(|error| JsValue::from(error.to_string()))?;
         Ok::<JsValue, JsValue>(((both.0 + both.1) as f64).into())
     });
-    let reply = pool.spawn_js(task).expect("sent").await.expect("no error");
+    let reply = pool.spawn_js(task).expect("sent").soon().await.expect("no error");
     assert_eq!(reply.as_f64(), Some(144.0));
 }

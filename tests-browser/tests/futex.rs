@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tests_browser::{eval, eventually, global_number, now, report, sleep, workers};
+use tests_browser::{Soon, eval, eventually, global_number, now, report, sleep, workers};
 use wasm_bindgen_futures::spawn_local;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_futex::web::{wait_async, waiters_of_this_thread};
@@ -137,7 +137,7 @@ async fn a_worker_wakes_the_main_thread() {
     });
     let mut turns = 0;
     while word.load(Ordering::Acquire) == 0 {
-        wait_async(word, 0, None).await;
+        wait_async(word, 0, None).soon().await;
         turns += 1;
     }
     assert_eq!(word.load(Ordering::Acquire), 7);
@@ -152,7 +152,7 @@ async fn a_worker_in_its_event_loop_is_woken_by_another() {
     on(ids[0], move || {
         spawn_local(async move {
             while word.load(Ordering::Acquire) == 0 {
-                wait_async(word, 0, None).await;
+                wait_async(word, 0, None).soon().await;
             }
             inner.store(true, Ordering::SeqCst);
         });
@@ -169,13 +169,13 @@ async fn a_worker_in_its_event_loop_is_woken_by_another() {
 async fn time_runs_out_on_the_main_thread_and_in_an_idle_worker() {
     let ids = workers().await;
     let start = now();
-    assert_eq!(wait_async(word(0), 0, Some(Duration::from_millis(20))).await, Wait::TimedOut);
+    assert_eq!(wait_async(word(0), 0, Some(Duration::from_millis(20))).soon().await, Wait::TimedOut);
     assert!(now() - start >= 19.0, "not before its time");
     let outcome = Arc::new(AtomicU32::new(0));
     let inner = Arc::clone(&outcome);
     on(ids[0], move || {
         spawn_local(async move {
-            let waited = wait_async(word(0), 0, Some(Duration::from_millis(20))).await;
+            let waited = wait_async(word(0), 0, Some(Duration::from_millis(20))).soon().await;
             inner.store(1 + u32::from(waited == Wait::TimedOut), Ordering::SeqCst);
         });
     });
@@ -188,8 +188,8 @@ async fn time_runs_out_on_the_main_thread_and_in_an_idle_worker() {
 async fn a_word_that_differs_and_no_time_need_no_waiter() {
     workers().await;
     let before = waiters_of_this_thread();
-    assert_eq!(wait_async(word(1), 0, None).await, Wait::Mismatch);
-    assert_eq!(wait_async(word(0), 0, Some(Duration::ZERO)).await, Wait::TimedOut);
+    assert_eq!(wait_async(word(1), 0, None).soon().await, Wait::Mismatch);
+    assert_eq!(wait_async(word(0), 0, Some(Duration::ZERO)).soon().await, Wait::TimedOut);
     assert_eq!(waiters_of_this_thread(), before);
 }
 
@@ -206,7 +206,7 @@ async fn a_month_is_not_over_at_once() {
         word.swap(1, Ordering::Release);
         notify_all(word);
     });
-    assert_eq!(waiting.await, Wait::Woken);
+    assert_eq!(waiting.soon().await, Wait::Woken);
 }
 
 /// A notification without a change is a wake-up, and the condition is looked at when the future is polled for another reason.
@@ -220,7 +220,7 @@ async fn notifications_wake_and_changes_are_seen() {
     let mut waiting = wait_async(word, 0, None);
     assert!(poll_once(&mut waiting).is_pending());
     assert_eq!(notify_all(word), 1);
-    assert_eq!(waiting.await, Wait::Woken);
+    assert_eq!(waiting.soon().await, Wait::Woken);
     let mut waiting = wait_async(word, 0, None);
     assert!(poll_once(&mut waiting).is_pending());
     word.store(1, Ordering::Release);
@@ -245,7 +245,7 @@ async fn futures_that_are_dropped_leave_one_waiter() {
     assert!(poll_once(&mut waiting).is_pending());
     assert_eq!(waiters_of_this_thread(), 1, "adopted");
     assert_eq!(notify_all(word), 1);
-    assert_eq!(waiting.await, Wait::Woken);
+    assert_eq!(waiting.soon().await, Wait::Woken);
     assert_eq!(waiters_of_this_thread(), 0);
 }
 
@@ -256,7 +256,7 @@ async fn an_adopted_waiter_does_not_end_with_its_first_owners_time() {
     let word = word(0);
     assert!(poll_once(&mut wait_async(word, 0, Some(Duration::from_millis(10)))).is_pending());
     let second = async {
-        let outcome = wait_async(word, 0, None).await;
+        let outcome = wait_async(word, 0, None).soon().await;
         assert_eq!((outcome, word.load(Ordering::Acquire)), (Wait::Woken, 1));
     };
     on(ids[0], || {
@@ -264,7 +264,7 @@ async fn an_adopted_waiter_does_not_end_with_its_first_owners_time() {
         word.swap(1, Ordering::Release);
         notify_all(word);
     });
-    second.await;
+    second.soon().await;
 }
 
 /// A waiter that was left is first in the list. It takes the notification, and passes it on to the worker that blocks.
@@ -274,21 +274,28 @@ async fn a_notification_for_a_dropped_future_is_passed_on() {
     if !has_wait_async() {
         return;
     }
-    let (word, outcome) = (word(0), Arc::new(AtomicU32::new(0)));
-    assert!(poll_once(&mut wait_async(word, 0, None)).is_pending());
-    assert_eq!(waiters_of_this_thread(), 1);
-    let inner = Arc::clone(&outcome);
-    on(ids[0], move || {
-        inner.store(1, Ordering::SeqCst);
-        let waited = wait(word, 0, None);
-        inner.store(2 + u32::from(waited == Ok(Wait::Woken)), Ordering::SeqCst);
-    });
-    eventually("the worker to come", || outcome.load(Ordering::SeqCst) == 1).await;
-    // It sleeps, or will: only one notification is ever given, and the waiter is before it in the list.
-    sleep(50).await;
-    assert!(notify_one(word));
-    eventually("the notification to be passed on", || outcome.load(Ordering::SeqCst) != 1).await;
-    assert_eq!((outcome.load(Ordering::SeqCst), waiters_of_this_thread()), (3, 0));
+    // A worker that is kept from falling asleep for so long is not there to be told, and wakes by its time: then once more.
+    for round in 1.. {
+        let (word, outcome) = (word(0), Arc::new(AtomicU32::new(0)));
+        assert!(poll_once(&mut wait_async(word, 0, None)).is_pending());
+        assert_eq!(waiters_of_this_thread(), 1);
+        let inner = Arc::clone(&outcome);
+        on(ids[0], move || {
+            inner.store(1, Ordering::SeqCst);
+            let waited = wait_timeout(word, 0, Duration::from_secs(2));
+            inner.store(2 + u32::from(waited == Ok(Wait::Woken)), Ordering::SeqCst);
+        });
+        eventually("the worker to come", || outcome.load(Ordering::SeqCst) == 1).await;
+        // Only one notification is ever given, and the waiter is before the worker in the list.
+        sleep(50).await;
+        assert!(notify_one(word));
+        eventually("the notification to be passed on", || outcome.load(Ordering::SeqCst) != 1).await;
+        assert_eq!(waiters_of_this_thread(), 0);
+        if outcome.load(Ordering::SeqCst) == 3 {
+            return;
+        }
+        assert!(round < 10, "it is not passed on");
+    }
 }
 
 /// The same where the future was told, and dropped before it was polled.
@@ -307,7 +314,7 @@ async fn a_notification_that_nobody_looked_at_is_passed_on() {
     eventually("the first to be told", || waiters_of_this_thread() == 1).await;
     assert!(poll_once(&mut second).is_pending());
     drop(first);
-    assert_eq!(second.await, Wait::Woken);
+    assert_eq!(second.soon().await, Wait::Woken);
 }
 
 /// Browsers without the function, where calling it throws. Only for a value that is ours: the test's executor waits with 0 and 1.
@@ -325,10 +332,10 @@ async fn without_wait_async_changes_are_seen_by_timers() {
         word.swap(1, Ordering::Release);
         notify_all(word);
     });
-    assert_eq!(wait_async(word, 77, None).await, Wait::Woken);
+    assert_eq!(wait_async(word, 77, None).soon().await, Wait::Woken);
     assert_eq!(word.load(Ordering::Acquire), 1);
     word.store(77, Ordering::Release);
-    assert_eq!(wait_async(word, 77, Some(Duration::from_millis(20))).await, Wait::TimedOut);
+    assert_eq!(wait_async(word, 77, Some(Duration::from_millis(20))).soon().await, Wait::TimedOut);
     let mut dropped = wait_async(word, 77, None);
     assert!(poll_once(&mut dropped).is_pending());
     drop(dropped);
@@ -354,12 +361,13 @@ async fn four_workers_wake_the_main_thread_many_times() {
         });
     }
     let all = EACH * ids.len() as u32;
-    let mut turns = 0;
+    let (mut turns, start) = (0, now());
     loop {
         let seen = word.load(Ordering::Acquire);
         if seen == all {
             break;
         }
+        assert!(now() - start < 60_000.0, "{seen} changes of {all} in a minute");
         // Dropped and polled again, now and then.
         let mut waiting = wait_async(word, seen, Some(Duration::from_secs(10)));
         turns += 1;
@@ -367,7 +375,9 @@ async fn four_workers_wake_the_main_thread_many_times() {
             let _ = poll_once(&mut waiting);
             drop(waiting);
         } else {
-            assert_ne!(waiting.await, Wait::TimedOut, "a lost wake-up");
+            let waited = waiting.soon().await;
+            // Workers that had no time for so long are no fault.
+            assert!(waited != Wait::TimedOut || word.load(Ordering::Acquire) == seen, "a lost wake-up");
         }
     }
     report(&format!("{turns} turns for {all} changes"));

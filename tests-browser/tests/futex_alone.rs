@@ -6,7 +6,7 @@ mod plain {
     use std::sync::atomic::Ordering;
     use std::time::Duration;
 
-    use tests_browser::sleep;
+    use tests_browser::{Soon, sleep};
     use wasm_bindgen_futures::spawn_local;
     use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
     use weblane_futex::web::{wait_async, waiters_of_this_thread};
@@ -32,8 +32,8 @@ mod plain {
             sleep(20).await;
             WORD.store(1, Ordering::Relaxed);
         });
-        assert_eq!(wait_async(&WORD, 0, None).await, Wait::Woken);
-        assert_eq!(wait_async(&WORD, 1, Some(Duration::from_millis(5))).await, Wait::TimedOut);
+        assert_eq!(wait_async(&WORD, 0, None).soon().await, Wait::Woken);
+        assert_eq!(wait_async(&WORD, 1, Some(Duration::from_millis(5))).soon().await, Wait::TimedOut);
         assert_eq!(waiters_of_this_thread(), 0);
     }
 }

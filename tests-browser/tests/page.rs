@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tests_browser::{eval, eventually, get, now, report, sleep, soon, workers_of};
+use tests_browser::{eval, eventually, get, now, report, sleep, soon, turns, workers_of};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_pool::{JsTask, ThreadPool, join};
@@ -39,13 +39,6 @@ async fn asleep(pool: &ThreadPool) {
 fn burn(milliseconds: f64) {
     let start = now();
     while now() - start < milliseconds {}
-}
-
-/// Some nanoseconds for each turn. (A loop of `spin_loop` is nothing on wasm, and is optimised away.)
-fn spin(turns: u32) {
-    (0..turns).for_each(|turn| {
-        std::hint::black_box(turn);
-    });
 }
 
 fn add(counter: &AtomicU64) {
@@ -395,7 +388,7 @@ async fn race_55_wait32_and_memory_copy_on_pages_that_another_worker_has_just_gr
                 waits
             });
             // Until the other one has it, which it will while this one does not join.
-            spin(round * 500);
+            turns(round * 500);
             block.fill(1_024, 512, 5);
             block.copy_within(1_024, 1_536, 512);
             gate.store(1, Ordering::Release);
@@ -416,11 +409,34 @@ async fn race_55_wait32_and_memory_copy_on_pages_that_another_worker_has_just_gr
 
 /// Spins until the flag is set; an error after a minute, because a task is lost then.
 fn spin_until(flag: &AtomicU32, value: u32) {
-    let (start, mut turns) = (now(), 0_u32);
+    let (start, mut looks) = (now(), 0_u32);
     while flag.load(Ordering::Acquire) != value {
-        std::hint::spin_loop();
-        turns += 1;
-        assert!(turns % 100_000 != 0 || now() - start < 60_000.0, "a task was lost at the parking edge");
+        turns(1);
+        looks += 1;
+        assert!(looks % 100_000 != 0 || now() - start < 60_000.0, "a task was lost at the parking edge");
+    }
+}
+
+/// So many rounds, or as many as there are in ten seconds: each needs two threads at once, and takes a turn of the system's scheduler where other programs
+/// want the same cores.
+struct Rounds {
+    done: u32,
+    most: u32,
+    start: f64,
+}
+
+impl Rounds {
+    fn new(most: u32) -> Rounds {
+        Rounds { done: 0, most, start: now() }
+    }
+
+    /// The number of the next one, from 1.
+    fn next(&mut self) -> Option<u32> {
+        let time = self.done % 10 != 0 || now() - self.start < 10_000.0;
+        (self.done < self.most && time).then(|| {
+            self.done += 1;
+            self.done
+        })
     }
 }
 
@@ -432,24 +448,25 @@ async fn race_1_a_submit_at_the_parking_edge_is_never_lost() {
     let pool = pool_of(1).await;
     let (ran, go) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let before = pool.stats()[0];
-    for round in 1..=6_000_u32 {
+    let mut rounds = Rounds::new(6_000);
+    while let Some(round) = rounds.next() {
         // Both run at the moment of `go`. From there the worker has a while to the end of its task, and the main thread one to the next submit:
         // longer or shorter.
         let (inner, start, rest) = (Arc::clone(&ran), Arc::clone(&go), round * 137 % 1_500);
         pool.spawn_detached(move || {
             inner.store(round, Ordering::Release);
             spin_until(&start, round);
-            spin(rest);
+            turns(rest);
         });
         spin_until(&ran, round);
         go.store(round, Ordering::Release);
-        spin(round * 101 % 3_000);
+        turns(round * 101 % 3_000);
     }
     asleep(&pool).await;
     let after = pool.stats()[0];
-    assert_eq!(after.run - before.run, 6_000);
-    let slept = after.slept - before.slept;
-    report(&format!("parking edge: 6000 tasks, {slept} sleeps, {} spurious", after.spurious - before.spurious));
+    assert_eq!(after.run - before.run, u64::from(rounds.done));
+    let (slept, spurious) = (after.slept - before.slept, after.spurious - before.spurious);
+    report(&format!("parking edge: {} tasks, {slept} sleeps, {spurious} spurious", rounds.done));
     assert_ne!(slept, 0);
 }
 
@@ -459,7 +476,8 @@ async fn race_1_a_submit_at_the_parking_edge_is_never_lost() {
 async fn race_8_a_submit_that_races_a_js_task_on_the_only_worker() {
     let pool = pool_of(1).await;
     let (ran, js_ran) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-    for round in 1..=1_500_u32 {
+    let mut rounds = Rounds::new(1_500);
+    while let Some(round) = rounds.next() {
         let submit = || {
             let inner = Arc::clone(&ran);
             pool.spawn_detached(move || {
@@ -474,7 +492,7 @@ async fn race_8_a_submit_that_races_a_js_task_on_the_only_worker() {
             });
             pool.spawn_js_detached(task).expect("sent");
         };
-        let pause = || spin(round / 2 * 67 % 5_000);
+        let pause = || turns(round / 2 * 67 % 5_000);
         if round % 2 == 0 {
             submit();
             pause();
@@ -492,9 +510,9 @@ async fn race_8_a_submit_that_races_a_js_task_on_the_only_worker() {
         }
         if round % 3 == 0 {
             // From sleep, as far as it goes.
-            spin(20_000);
+            turns(20_000);
         }
     }
     asleep(&pool).await;
-    assert_eq!((ran.load(Ordering::SeqCst), js_ran.load(Ordering::SeqCst)), (1_500, 1_500));
+    assert_eq!((ran.load(Ordering::SeqCst), js_ran.load(Ordering::SeqCst)), (rounds.done, rounds.done));
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tests_browser::{WORKERS, eventually, pool, workers};
+use tests_browser::{Soon, WORKERS, eventually, pool, workers};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_pool::{JoinError, JsTask, PoolError, ThreadPool};
@@ -19,7 +19,7 @@ async fn race_18_a_trap_costs_one_worker_and_the_pool_goes_on() {
     let dead = || ids.iter().copied().filter(|id| status(*id) == Some(Status::Dead)).collect::<Vec<_>>();
     eventually("a dead worker", || !dead().is_empty()).await;
     let lost = dead()[0];
-    match handle.await {
+    match handle.soon().await {
         Err(JoinError::Trapped(words)) => assert!(words.contains("on purpose"), "{words:?}"),
         other => panic!("{other:?}"),
     }
@@ -42,7 +42,7 @@ async fn race_18_a_trap_costs_one_worker_and_the_pool_goes_on() {
         let handle =
             pool.spawn_js(JsTask::new(Ok::<JsValue, JsValue>).payload(1.into())).expect("placed on a living worker");
         assert_ne!(handle.thread(), lost);
-        assert_eq!(handle.await.expect("a reply"), 1);
+        assert_eq!(handle.soon().await.expect("a reply"), 1);
     }
     let reason = SendErrorReason::LostThread(lost, Status::Dead);
     let error = pool.spawn_js_on(lost, JsTask::new(Ok::<JsValue, JsValue>)).expect_err("it is dead");

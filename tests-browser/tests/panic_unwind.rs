@@ -7,27 +7,36 @@ mod unwinding {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-    use tests_browser::{eventually, pool, soon, workers};
+    use tests_browser::{Soon, eventually, pool, soon, workers};
     use wasm_bindgen::JsValue;
+    use wasm_bindgen::prelude::wasm_bindgen;
     use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
     use weblane_pool::{JoinError, JsError, JsTask, join, scope};
     use weblane_workers::{Message, Status, ThreadId, send, status};
 
     wasm_bindgen_test_configure!(run_in_browser);
 
+    /// Runs on each thread while its instance is made, and has the glue look for its mark of race 50 then: it does so once, in the first call from JS.
+    #[wasm_bindgen(start)]
+    fn calls_js_that_calls_rust() {
+        let mut called = 0;
+        js_sys::Array::of1(&JsValue::NULL).for_each(&mut |_, _, _| called += 1);
+        assert_eq!(called, 1);
+    }
+
     #[wasm_bindgen_test]
     async fn race_18_a_panic_reaches_its_handle_and_the_pool_goes_on() {
         let (mut ids, pool) = (workers().await, pool().await);
         ids.retain(|id| status(*id) == Some(Status::Ready));
         for round in 0..20_u32 {
-            let error = pool.spawn(move || -> u32 { panic!("number {round}") }).await.expect_err("it panicked");
+            let error = pool.spawn(move || -> u32 { panic!("number {round}") }).soon().await.expect_err("it panicked");
             assert_eq!(error.panic_message(), Some(format!("number {round}").as_str()));
             pool.spawn_detached(|| panic!("nobody waits for this"));
-            assert_eq!(pool.spawn(move || round).await.expect("no panic"), round);
+            assert_eq!(pool.spawn(move || round).soon().await.expect("no panic"), round);
         }
         // A JS task that panics tells its handle; a plain message's panic ends in the console.
         let task = JsTask::new(|_| -> Result<JsValue, JsValue> { panic!("in a JS task") });
-        assert_eq!(pool.spawn_js(task).expect("sent").await, Err(JsError::Lost));
+        assert_eq!(pool.spawn_js(task).expect("sent").soon().await, Err(JsError::Lost));
         let count = Arc::new(AtomicU32::new(0));
         for id in &ids {
             send(*id, Message::new(|_, _| panic!("in a message"))).expect("sent");
@@ -39,7 +48,7 @@ mod unwinding {
         }
         eventually("the messages after the panics", || count.load(Ordering::SeqCst) == ids.len() as u32).await;
         assert!(ids.iter().all(|id| status(*id) == Some(Status::Ready)));
-        assert_eq!(pool.spawn(|| 5).await.expect("no panic"), 5);
+        assert_eq!(pool.spawn(|| 5).soon().await.expect("no panic"), 5);
     }
 
     /// Both sides end, the first panic wins, and the pool goes on.
@@ -71,11 +80,11 @@ mod unwinding {
                     },
                 );
             };
-            let error = pool.spawn(task).await.expect_err("it panicked");
+            let error = pool.spawn(task).soon().await.expect_err("it panicked");
             assert_eq!(error.panic_message(), Some(format!("a child of {round}").as_str()));
             assert_eq!(ran.load(Ordering::SeqCst), 21);
         }
-        assert_eq!(pool.spawn(|| join(|| 2, || 3)).await.expect("no panic"), (2, 3));
+        assert_eq!(pool.spawn(|| join(|| 2, || 3)).soon().await.expect("no panic"), (2, 3));
     }
 
     /// Race 50: a trap that is no panic. The glue marks the module, which all threads share, as terminated: then each thread's next call from JS throws, and each
@@ -129,11 +138,14 @@ mod unwinding {
         posted -= posted.min(20);
         eventually("the messages to the others", || count.load(Ordering::SeqCst) >= posted as u32).await;
         for round in 0..50_u32 {
-            assert_eq!(pool.spawn(move || join(|| round, || round + 1)).await.expect("it ran"), (round, round + 1));
+            assert_eq!(
+                pool.spawn(move || join(|| round, || round + 1)).soon().await.expect("it ran"),
+                (round, round + 1)
+            );
         }
         for id in living {
             let task = JsTask::new(|_| Ok(JsValue::from(7)));
-            assert_eq!(pool.spawn_js_on(id, task).expect("sent").await, Ok(JsValue::from(7)));
+            assert_eq!(pool.spawn_js_on(id, task).expect("sent").soon().await, Ok(JsValue::from(7)));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use js_sys::{Array, Object, Reflect, Uint8Array};
-use tests_browser::{eval, eventually, get, global_number, now, on_each_worker, pool, report, sleep, workers};
+use tests_browser::{Soon, eval, eventually, get, global_number, now, on_each_worker, pool, report, sleep, workers};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_pool::{JoinError, JsError, JsReply, JsTask, PoolError, ThreadPool};
@@ -66,7 +66,7 @@ async fn a_hundred_thousand_rust_and_a_thousand_js_tasks_run_exactly_once() {
         }
     }
     for (index, reply) in replies {
-        assert_eq!(index_of(&reply.await.expect("a reply")), index);
+        assert_eq!(index_of(&reply.soon().await.expect("a reply")), index);
     }
     let ran = |flags: &[AtomicU32]| flags.iter().all(|times| times.load(Ordering::Relaxed) > 0);
     eventually("all Rust tasks", || ran(&rust)).await;
@@ -117,7 +117,7 @@ async fn a_hundred_thousand_rust_tasks_post_no_message() {
     let after = (global_number("weblanePosts"), posts_of_workers(&pool).await);
     assert_eq!(after, before, "(posts of the main thread, posts of all workers)");
     // The counters do count: one JS task is one post here, and one reply there.
-    pool.spawn_js(JsTask::new(Ok::<JsValue, JsValue>)).expect("sent").await.expect("a reply");
+    pool.spawn_js(JsTask::new(Ok::<JsValue, JsValue>)).expect("sent").soon().await.expect("a reply");
     assert_eq!(global_number("weblanePosts"), before.0 + 1.0);
     assert!(posts_of_workers(&pool).await > before.1);
 }
@@ -161,11 +161,10 @@ async fn js_tasks_to_busy_workers_are_served() {
         let before = turns.load(Ordering::Relaxed);
         let sent = now();
         let task = JsTask::new(Ok::<JsValue, JsValue>).payload(object(round as u32));
-        let reply = pool.spawn_js_on(id, task).expect("sent").await.expect("a reply");
+        let reply = pool.spawn_js_on(id, task).expect("sent").soon().await.expect("a reply");
         latencies.push(now() - sent);
         assert_eq!(index_of(&reply), round as u32);
-        sleep(1).await;
-        assert!(turns.load(Ordering::Relaxed) > before, "the pool is busy meanwhile");
+        eventually("the pool to go on meanwhile", || turns.load(Ordering::Relaxed) > before).await;
     }
     stop.store(true, Ordering::Relaxed);
     latencies.sort_by(f64::total_cmp);
@@ -182,7 +181,9 @@ async fn js_tasks_to_busy_workers_are_served() {
 #[wasm_bindgen_test]
 async fn an_idle_pool_returns_from_its_waits_zero_times_in_ten_seconds() {
     let pool = pool().await;
-    pool.spawn(|| ()).await.expect("no panic");
+    pool.spawn(|| ()).soon().await.expect("no panic");
+    let asleep = || pool.threads().iter().all(|id| weblane_workers::word(*id).expect("there").load().parked());
+    eventually("everybody to sleep", asleep).await;
     sleep(500).await;
     let slept = || pool.stats().iter().map(|worker| (worker.thread, worker.slept)).collect::<Vec<_>>();
     let before = slept();
@@ -202,13 +203,13 @@ async fn lists_that_make_no_pool_are_refused_each_for_its_reason() {
     assert_eq!(refused(vec![ids[1], ids[1]]), PoolError::Duplicate(ids[1]));
     assert_eq!(refused(vec![ids[1]]), PoolError::Taken(ids[1]));
     assert_eq!(refused(vec![ids[0]; 33]), PoolError::TooMany { asked: 33 });
-    assert_eq!(pool.spawn(|| 1).await.expect("the pool goes on"), 1);
+    assert_eq!(pool.spawn(|| 1).soon().await.expect("the pool goes on"), 1);
 }
 
 #[wasm_bindgen_test]
 async fn values_come_by_await_by_asking_and_by_joining_in_a_task() {
     let pool = pool().await;
-    assert_eq!(pool.spawn(|| 6 * 7).await.expect("no panic"), 42);
+    assert_eq!(pool.spawn(|| 6 * 7).soon().await.expect("no panic"), 42);
     let mut asked = pool.spawn(|| vec![1, 2, 3]);
     let mut value = None;
     eventually("the value", || {
@@ -222,7 +223,7 @@ async fn values_come_by_await_by_asking_and_by_joining_in_a_task() {
         let parts: Vec<_> = (0..100_u64).map(|i| inner.spawn(move || i)).collect();
         parts.into_iter().map(|mut part| part.join().expect("no panic")).sum::<u64>()
     });
-    assert_eq!(sum.await.expect("no panic"), 4950);
+    assert_eq!(sum.soon().await.expect("no panic"), 4950);
 }
 
 /// Pain 1 of the peers' users: a blocking call on the main thread is an error with a name, not a trap.
@@ -240,7 +241,7 @@ async fn joining_on_the_main_thread_is_an_error_and_the_handle_stays_good() {
     assert!(matches!(task.join(), Err(JoinError::MayNotBlock)));
     go.store(1, Ordering::SeqCst);
     weblane_futex::notify_all(&go);
-    assert_eq!(task.await.expect("no panic"), 7);
+    assert_eq!(task.soon().await.expect("no panic"), 7);
 }
 
 /// Race 4: a payload that cannot be cloned leaves nothing behind, and the pool goes on.
@@ -266,7 +267,7 @@ async fn a_payload_that_cannot_be_cloned_is_an_error_with_the_browsers_words() {
     sleep(50).await;
     assert_eq!(Arc::strong_count(&held), 1, "the closure is gone");
     let reply = pool.spawn_js(JsTask::new(Ok::<JsValue, JsValue>).payload("on".into())).expect("sent");
-    assert_eq!(reply.await.expect("a reply"), "on");
+    assert_eq!(reply.soon().await.expect("a reply"), "on");
 }
 
 #[wasm_bindgen_test]
@@ -282,7 +283,7 @@ async fn js_tasks_transfer_buffers_both_ways() {
     })
     .payload(buffer.clone().into())
     .transfer(list);
-    let reply: Uint8Array = pool.spawn_js(task).expect("sent").await.expect("a reply").unchecked_into();
+    let reply: Uint8Array = pool.spawn_js(task).expect("sent").soon().await.expect("a reply").unchecked_into();
     assert_eq!(buffer.length(), 0, "it has moved away");
     assert_eq!(reply.to_vec(), [9, 2, 3]);
 }
@@ -290,10 +291,10 @@ async fn js_tasks_transfer_buffers_both_ways() {
 #[wasm_bindgen_test]
 async fn js_tasks_that_fail_say_so() {
     let pool = pool().await;
-    let threw = pool.spawn_js(JsTask::new(|_| Err::<JsValue, JsValue>("no".into()))).expect("sent").await;
+    let threw = pool.spawn_js(JsTask::new(|_| Err::<JsValue, JsValue>("no".into()))).expect("sent").soon().await;
     assert_eq!(threw, Err(JsError::Threw("no".into())));
     let unsendable = JsTask::new(|_| Ok::<JsValue, JsValue>(js_sys::Function::new_no_args("").into()));
-    match pool.spawn_js(unsendable).expect("sent").await {
+    match pool.spawn_js(unsendable).expect("sent").soon().await {
         Err(JsError::ReplyNotSent(text)) => assert!(text.starts_with("DataCloneError"), "{text}"),
         other => panic!("{other:?}"),
     }
@@ -320,7 +321,7 @@ async fn race_8_tasks_submitted_beside_long_js_tasks_all_run() {
             sleep(0).await;
         }
         eventually("the Rust task", || count.load(Ordering::Relaxed) == round + 1).await;
-        js.expect("sent").await.expect("a reply");
+        js.expect("sent").soon().await.expect("a reply");
     }
 }
 
@@ -364,7 +365,7 @@ async fn race_55_freshly_grown_memory_can_be_used_by_a_task() {
             copy.copy_from_slice(&block);
             copy
         });
-        let copy = copy.await.expect("no panic");
+        let copy = copy.soon().await.expect("no panic");
         assert!(copy.iter().all(|byte| *byte == round));
     }
 }
@@ -392,7 +393,7 @@ async fn a_second_pool_can_have_the_threads_of_a_dropped_one() {
     .await;
     assert_eq!(count.load(Ordering::Relaxed), 1000, "what was queued has run");
     let next = next.expect("made");
-    assert_eq!(next.spawn(|| 5).await.expect("no panic"), 5);
+    assert_eq!(next.spawn(|| 5).soon().await.expect("no panic"), 5);
     drop(next);
     // Later tests make their own again.
     eventually("the threads to be free again", || {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tests_browser::{eventually, pool, sleep};
+use tests_browser::{Soon, eventually, pool, sleep};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_futex::{AtomicU32, MayNotBlock, Wait, can_block, notify_all, wait};
 use weblane_sync::{Condvar, LockError, Mutex};
@@ -21,7 +21,7 @@ async fn the_main_thread_may_not_wait_and_workers_may() {
         let word = AtomicU32::new(0);
         (can_block(), wait(&word, 1, None), wait(&word, 0, Some(Duration::from_millis(5))))
     });
-    assert_eq!(outcomes.await.expect("no panic"), (true, Ok(Wait::Mismatch), Ok(Wait::TimedOut)));
+    assert_eq!(outcomes.soon().await.expect("no panic"), (true, Ok(Wait::Mismatch), Ok(Wait::TimedOut)));
 }
 
 #[wasm_bindgen_test]
@@ -38,7 +38,7 @@ async fn the_main_thread_wakes_a_worker() {
     sleep(20).await;
     word.swap(9, Ordering::Release);
     notify_all(&word);
-    assert_eq!(waiter.await.expect("no panic"), 9);
+    assert_eq!(waiter.soon().await.expect("no panic"), 9);
 }
 
 /// Race 42: the main thread and workers share a lock, and the main thread never sleeps on it.
@@ -54,18 +54,22 @@ async fn race_42_a_mutex_is_for_the_main_thread_too() {
         })
         .collect();
     let mut own = 0;
-    while own < EACH {
-        match total.lock() {
-            Ok(mut total) => {
-                *total += 1;
-                own += 1;
+    eventually("the main thread's share", || {
+        while own < EACH {
+            match total.lock() {
+                Ok(mut total) => {
+                    *total += 1;
+                    own += 1;
+                }
+                // Held for longer than the main thread spins: later.
+                Err(_) => return false,
             }
-            // Held for longer than the main thread spins: later.
-            Err(_) => sleep(1).await,
         }
-    }
+        true
+    })
+    .await;
     for task in tasks {
-        task.await.expect("no panic");
+        task.soon().await.expect("no panic");
     }
     assert_eq!(*total.lock().expect("nobody has it"), 4 * EACH);
 }
@@ -90,7 +94,7 @@ async fn a_lock_that_stays_held_is_an_error_on_the_main_thread() {
     assert!(held.load(Ordering::SeqCst), "the main thread did not wait for it");
     release.store(1, Ordering::SeqCst);
     notify_all(&release);
-    holder.await.expect("no panic");
+    holder.soon().await.expect("no panic");
     assert!(mutex.lock().is_ok());
 }
 
@@ -111,11 +115,13 @@ async fn a_condition_wakes_workers_and_gives_the_main_thread_its_guard_back() {
     sleep(20).await;
     let mut sum = 0;
     for value in 1..=3_u32 {
-        let mut guard = loop {
-            if let Ok(guard) = shared.0.lock() {
-                break guard;
-            }
-        };
+        let mut free = None;
+        eventually("the lock", || {
+            free = shared.0.lock().ok();
+            free.is_some()
+        })
+        .await;
+        let mut guard = free.expect("locked");
         guard = shared.1.wait(guard).expect_err("the main thread may not wait").into_guard().expect("still held");
         guard.push(value);
         drop(guard);
@@ -123,7 +129,7 @@ async fn a_condition_wakes_workers_and_gives_the_main_thread_its_guard_back() {
         sleep(5).await;
     }
     for consumer in consumers {
-        sum += consumer.await.expect("no panic");
+        sum += consumer.soon().await.expect("no panic");
     }
     assert_eq!(sum, 6);
 }

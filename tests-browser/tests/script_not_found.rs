@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tests_browser::Soon;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_pool::{PoolError, ThreadPool};
 use weblane_workers::{Message, Options, SendErrorReason, StartCause, Status, init, ready, send, status};
@@ -15,7 +16,7 @@ async fn a_script_that_is_not_there_is_named() {
     let held = Arc::new(());
     let inner = Arc::clone(&held);
     send(ids[1], Message::new(move |_, _| drop(inner))).expect("queued: nobody knows yet");
-    let error = ready().await.expect_err("it is not there");
+    let error = ready().soon().await.expect_err("it is not there");
     match error.cause() {
         StartCause::ScriptNotLoaded { url } => {
             assert!(url.starts_with("http") && url.ends_with("/nowhere/worker.js"), "{url}")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tests_browser::{eventually, locked};
+use tests_browser::{Soon, eventually, locked};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_workers::{
@@ -23,7 +23,7 @@ async fn race_43_race_49_ids_and_messages_are_good_from_the_moment_of_init() {
     // Before.
     assert_eq!((current(), is_main_thread()), (Some(ThreadId::MAIN), true));
     assert_eq!((status(ThreadId::MAIN), status(ThreadId::from_index(1))), (Some(Status::Ready), None));
-    assert_eq!(*ready().await.expect_err("nothing was started").cause(), StartCause::NotInitialised);
+    assert_eq!(*ready().soon().await.expect_err("nothing was started").cause(), StartCause::NotInitialised);
     let early = send(ThreadId::MAIN, Message::new(|_, _| ())).expect_err("no init yet");
     assert_eq!(*early.reason(), SendErrorReason::UnknownSender);
 
@@ -60,8 +60,8 @@ async fn race_43_race_49_ids_and_messages_are_good_from_the_moment_of_init() {
         send(*id, early.payload("early".into())).expect("queued");
     }
     assert_eq!(init(options), Err(InitError::AlreadyInitialised));
-    ready().await.expect("all workers start");
-    ready().await.expect("again");
+    ready().soon().await.expect("all workers start");
+    ready().soon().await.expect("again");
     eventually("the early messages", || locked(&log).len() == 2 * COUNT).await;
     for id in &ids {
         let log = locked(&log);

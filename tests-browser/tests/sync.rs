@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tests_browser::{eventually, pool};
+use tests_browser::{Soon, eventually, pool};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_futex as futex;
 use weblane_sync::{
@@ -73,11 +73,11 @@ async fn mutex_main_awaits_spins_and_tries_while_workers_sleep() {
         match turn % 3 {
             0 => own += total.try_lock().map_or(0, |mut total| add(&mut total)),
             1 => own += total.lock_spinning(1000).map_or(0, |mut total| add(&mut total)),
-            _ => own += add(&mut total.lock_async().await.expect("nobody dies")),
+            _ => own += add(&mut total.lock_async().soon().await.expect("nobody dies")),
         }
     }
     for task in tasks {
-        task.await.expect("no panic");
+        task.soon().await.expect("no panic");
     }
     assert!(own >= EACH / 3);
     assert_eq!(*total.lock().expect("nobody has it"), 3 * EACH + own);
@@ -115,17 +115,17 @@ async fn rwlock_main_awaits_spins_and_tries_while_workers_sleep() {
         match turn % 6 {
             0 => _ = both.try_read().map(|both| read(&both)),
             1 => _ = both.read_spinning(1000).map(|both| read(&both)),
-            2 => read(&*both.read_async().await.expect("nobody dies")),
+            2 => read(&*both.read_async().soon().await.expect("nobody dies")),
             3 => poll_once(both.write_async()),
             4 => own += both.write_spinning(1000).map_or(0, |mut both| add(&mut both.0) * add(&mut both.1)),
             _ => {
-                write(&mut *both.write_async().await.expect("nobody dies"));
+                write(&mut *both.write_async().soon().await.expect("nobody dies"));
                 own += 1;
             }
         }
     }
     for task in tasks {
-        task.await.expect("no panic");
+        task.soon().await.expect("no panic");
     }
     let writes = 3 * (EACH / 4) + own;
     assert_eq!(*both.try_read().expect("nobody writes"), (writes, writes));
@@ -151,9 +151,9 @@ async fn a_held_lock_is_refused_to_main_with_a_word_on_what_to_do() {
     assert_eq!(shared.1.read_spinning(100).err(), Some(LockError::Held));
     // Awaiting works: the worker goes on while this is pending.
     gate.open();
-    assert_eq!(*shared.0.lock_async().await.expect("nobody dies"), 1);
-    assert_eq!(*shared.1.read_async().await.expect("nobody dies"), 1);
-    holder.await.expect("no panic");
+    assert_eq!(*shared.0.lock_async().soon().await.expect("nobody dies"), 1);
+    assert_eq!(*shared.1.read_async().soon().await.expect("nobody dies"), 1);
+    holder.soon().await.expect("no panic");
 }
 
 #[wasm_bindgen_test]
@@ -170,16 +170,17 @@ async fn conditions_both_ways() {
         }
     });
     for round in 0..200 {
-        let guard = shared.0.lock_async().await.expect("nobody dies");
+        let guard = shared.0.lock_async().soon().await.expect("nobody dies");
         let refused = shared.1.wait(guard).expect_err("the main thread may not wait");
         assert_refused(&refused.to_string());
         let mut guard = refused.into_guard().expect("still held");
         *guard += 1;
         shared.1.notify_one();
-        let guard = shared.1.wait_while_async(guard, |state| *state != 2 * round + 2).await.expect("nobody dies");
+        let guard =
+            shared.1.wait_while_async(guard, |state| *state != 2 * round + 2).soon().await.expect("nobody dies");
         drop(guard);
     }
-    worker.await.expect("no panic");
+    worker.soon().await.expect("no panic");
 }
 
 #[wasm_bindgen_test]
@@ -204,15 +205,15 @@ async fn what_a_worker_makes_main_awaits() {
     assert_eq!((shared.0.get(), shared.0.try_get_or_init(|| 8), shared.0.set(8)), (None, None, Err(8)));
     assert_eq!(shared.0.wait(), Err(LockError::MayNotBlock));
     gate.open();
-    assert_eq!(*shared.0.get_or_init_async(|| 8).await, 7);
-    shared.1.wait_async().await.expect("nobody dies");
-    maker.await.expect("no panic");
+    assert_eq!(*shared.0.get_or_init_async(|| 8).soon().await, 7);
+    shared.1.wait_async().soon().await.expect("nobody dies");
+    maker.soon().await.expect("no panic");
 
     let makers: Vec<_> = (0..3).map(|_| pool.spawn(|| *LAZY)).collect();
-    assert_eq!(*LazyLock::force_async(&LAZY).await, 40);
+    assert_eq!(*LazyLock::force_async(&LAZY).soon().await, 40);
     assert_eq!(*LAZY, 40, "made: no reason to wait");
     for maker in makers {
-        assert_eq!(maker.await.expect("no panic"), 40);
+        assert_eq!(maker.soon().await.expect("no panic"), 40);
     }
 }
 
@@ -240,12 +241,12 @@ async fn a_barrier_for_main_and_workers() {
     let mut leads = 0;
     for round in 1..=ROUNDS {
         shared.1.fetch_add(1, Ordering::SeqCst);
-        leads += u32::from(shared.0.wait_async().await.is_leader());
+        leads += u32::from(shared.0.wait_async().soon().await.is_leader());
         assert_eq!(shared.1.load(Ordering::SeqCst), 3 * round);
-        leads += u32::from(shared.0.wait_async().await.is_leader());
+        leads += u32::from(shared.0.wait_async().soon().await.is_leader());
     }
     for worker in workers {
-        leads += worker.await.expect("no panic");
+        leads += worker.soon().await.expect("no panic");
     }
     assert_eq!(leads, 2 * ROUNDS);
 }
@@ -272,11 +273,11 @@ async fn parkers_and_groups() {
     assert!(!group.try_wait());
     for _ in 0..ROUNDS {
         parkers[1].unparker().unpark();
-        parkers[0].park_async().await;
+        parkers[0].park_async().soon().await;
     }
-    group.wait_async().await;
+    group.wait_async().soon().await;
     assert_eq!((group.wait(), group.members()), (Ok(()), 0));
-    worker.await.expect("no panic");
+    worker.soon().await.expect("no panic");
 }
 
 /// Workers wait for a lock in turns with futures of the main thread, of which every second is dropped while it waits.
@@ -298,10 +299,10 @@ async fn dropped_futures_pass_their_turns_on() {
         let mut waits = Box::pin(total.lock_async());
         assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         gate.open();
-        holder.await.expect("no panic");
+        holder.soon().await.expect("no panic");
         // It was chosen; now the other one is.
         drop(dropped);
-        *waits.await.expect("nobody dies") += 1;
+        *waits.soon().await.expect("nobody dies") += 1;
     }
     assert_eq!(*total.lock().expect("free"), 200);
 }

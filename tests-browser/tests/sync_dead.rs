@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use tests_browser::{eventually, pool, sleep, workers};
+use tests_browser::{Soon, eventually, pool, sleep, workers};
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_sync::{LockError, Mutex, OnceLock, RwLock, ThreadNumber};
 use weblane_workers::{Status, status};
@@ -61,9 +61,9 @@ async fn everybody_learns_that_the_holder_is_dead() {
     ThreadNumber::from_bits(number).expect("a number").abandon();
 
     let dead = Some(LockError::Abandoned);
-    assert_eq!(shared.mutex.lock_async().await.err(), dead);
-    assert_eq!(sleeper.await.expect("no panic"), (dead, dead, 5));
-    assert_eq!(nameless.await.expect("no panic"), dead);
+    assert_eq!(shared.mutex.lock_async().soon().await.err(), dead);
+    assert_eq!(sleeper.soon().await.expect("no panic"), (dead, dead, 5));
+    assert_eq!(nameless.soon().await.expect("no panic"), dead);
     assert_eq!((shared.mutex.lock().err(), shared.lock.read_spinning(9).err()), (dead, dead));
     assert!(shared.mutex.try_lock().is_none() && shared.mutex.is_abandoned());
 

@@ -46,7 +46,13 @@ async fn a_lost_wake_up_is_noticed_reported_and_cured_in_a_page() {
         assert!(report.contains(part), "{part} in {report}");
     }
     // It has its pool going again, and is quiet.
-    assert_eq!(pool.spawn(|| 3).await.expect("no panic"), 3);
+    let (mut task, mut value) = (pool.spawn(|| 3), None);
+    eventually_watched("a task", || {
+        value = task.try_join();
+        value.is_some()
+    })
+    .await;
+    assert!(matches!(value, Some(Ok(3))));
     eventually_watched("all asleep again", asleep).await;
     sleep(2_500).await;
     assert_eq!(watchdog_barks(), 1);

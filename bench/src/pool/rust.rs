@@ -68,28 +68,35 @@ fn rest(milliseconds: u64) {
     let _ = weblane_futex::wait(&word, 0, Some(Duration::from_millis(milliseconds)));
 }
 
-/// Wake-ups whose times are added up before the median is taken. A clock's steps (5 microseconds in Chromium, 20 in Firefox) are as long as a
-/// wake-up; but a pause ends anywhere between two steps, so the mean of many is finer than a step, and has no bias.
-const TOGETHER: usize = 10;
+/// Wake-ups of one contender, a tenth of a second, before it is another's turn: when the machine's mood changes, it changes for all of them alike.
+const TURN: u32 = 50;
 
-/// Microseconds from a call to its effect, the median (of the means of [`TOGETHER`]) and the 99th percentile (of each): `call` gets others to
-/// set the flag.
-fn wakes(clock: Clock, wakes: u32, call: impl Fn(&'static AtomicU32)) -> (f64, f64) {
+/// Microseconds from a call to its effect: `call` gets others to set the flag.
+fn wake(clock: Clock, call: &dyn Fn(&'static AtomicU32)) -> f64 {
     static FLAG: AtomicU32 = AtomicU32::new(0);
-    let once = |_| {
-        rest(2);
-        FLAG.store(0, Ordering::Release);
-        let before = clock();
-        call(&FLAG);
-        while FLAG.load(Ordering::Acquire) == 0 {
-            std::hint::spin_loop();
-        }
-        (clock() - before) * 1e3
-    };
-    let mut values: Vec<f64> = (0..wakes).map(once).collect();
-    let mut means: Vec<f64> =
-        values.chunks(TOGETHER).map(|some| some.iter().sum::<f64>() / some.len() as f64).collect();
-    (percentile(&mut means, 0.5), percentile(&mut values, 0.99))
+    rest(2);
+    FLAG.store(0, Ordering::Release);
+    let before = clock();
+    call(&FLAG);
+    while FLAG.load(Ordering::Acquire) == 0 {
+        std::hint::spin_loop();
+    }
+    (clock() - before) * 1e3
+}
+
+/// The median of times by a clock whose steps (5 microseconds in Chromium, 20 in Firefox) are as long as what is measured. Each time begins anywhere
+/// between two steps, so what lies between them is in the shares of the values left and right of it: the median of grouped data, each value being a
+/// group as wide as a step.
+fn fine_median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let step = values.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step > 0.5).fold(f64::INFINITY, f64::min);
+    let median = values[values.len() / 2];
+    if !step.is_finite() {
+        return median;
+    }
+    let below = values.iter().filter(|value| **value < median - step / 2.0).count() as f64;
+    let within = values.iter().filter(|value| (**value - median).abs() <= step / 2.0).count() as f64;
+    median + step * ((values.len() as f64 / 2.0 - below) / within - 0.5)
 }
 
 /// A thread of the pool `one` that sleeps on this word and answers each change: a wake-up with nothing around it.
@@ -129,6 +136,15 @@ impl Drop for Floor {
     }
 }
 
+/// A name, and what gets tasks going.
+type Contender<'a> = (&'static str, &'a dyn Fn());
+
+/// Turns of each contender in one round of submitting and spawning.
+const TURNS: u32 = 3;
+
+/// Calculations of each contender in one round, of which the median counts: one takes less time than a thread waits that has lost its core.
+const FIBS: u32 = 5;
+
 /// One round of something: `add` takes a metric, a contender and a figure.
 type Add<'a> = dyn FnMut(&'static str, &'static str, f64) + 'a;
 
@@ -146,29 +162,42 @@ impl Bench<'_> {
     fn submit(&self, add: &mut Add<'_>) {
         let Bench { pools: Pools { two: pool, .. }, rayon, shared, clock, effort: Effort { tasks, .. } } = self;
         let (clock, tasks) = (*clock, *tasks);
-        let mut measure = |metric, peer, start: &dyn Fn()| {
-            rest(5);
-            add(metric, peer, per_task(clock, tasks, start));
-        };
-        measure("submit_bare_ns", "weblane", &|| (0..tasks).for_each(|_| pool.spawn_detached(count)));
-        measure("submit_bare_ns", "rayon", &|| (0..tasks).for_each(|_| rayon.spawn(count)));
-        measure("submit_ns", "weblane", &|| (0..tasks).for_each(|_| pool.spawn_detached(shared.task())));
-        measure("submit_ns", "rayon", &|| (0..tasks).for_each(|_| rayon.spawn(shared.task())));
-        measure("spawn_bare_ns", "weblane", &|| {
+        let bare = || (0..tasks).for_each(|_| pool.spawn_detached(count));
+        let bare_rayon = || (0..tasks).for_each(|_| rayon.spawn(count));
+        let arcs = || (0..tasks).for_each(|_| pool.spawn_detached(shared.task()));
+        let arcs_rayon = || (0..tasks).for_each(|_| rayon.spawn(shared.task()));
+        let inside = || {
             let inner = pool.clone();
             pool.spawn_detached(move || (0..tasks).for_each(|_| inner.spawn_detached(count)));
-        });
-        measure("spawn_bare_ns", "rayon", &|| {
-            rayon.spawn(move || (0..tasks).for_each(|_| rayon_core::spawn(count)));
-        });
-        measure("spawn_ns", "weblane", &|| {
+        };
+        let inside_rayon = || rayon.spawn(move || (0..tasks).for_each(|_| rayon_core::spawn(count)));
+        let inside_arcs = || {
             let (inner, captured) = (pool.clone(), shared.clone());
             pool.spawn_detached(move || (0..tasks).for_each(|_| inner.spawn_detached(captured.task())));
-        });
-        measure("spawn_ns", "rayon", &|| {
+        };
+        let inside_arcs_rayon = || {
             let captured = shared.clone();
             rayon.spawn(move || (0..tasks).for_each(|_| rayon_core::spawn(captured.task())));
-        });
+        };
+        let contenders: [(&str, [Contender<'_>; 2]); 4] = [
+            ("submit_bare_ns", [("weblane", &bare), ("rayon", &bare_rayon)]),
+            ("submit_ns", [("weblane", &arcs), ("rayon", &arcs_rayon)]),
+            ("spawn_bare_ns", [("weblane", &inside), ("rayon", &inside_rayon)]),
+            ("spawn_ns", [("weblane", &inside_arcs), ("rayon", &inside_arcs_rayon)]),
+        ];
+        for (metric, pair) in contenders {
+            // In turns within the round too, so that a moment in which the machine does something else is not one contender's.
+            let mut sums = [0.0; 2];
+            for _ in 0..TURNS {
+                for ((_, start), sum) in pair.iter().zip(&mut sums) {
+                    rest(5);
+                    *sum += per_task(clock, tasks, start);
+                }
+            }
+            for ((peer, _), sum) in pair.iter().zip(sums) {
+                add(metric, peer, sum / f64::from(TURNS));
+            }
+        }
     }
 
     /// Fork and join.
@@ -184,27 +213,40 @@ impl Bench<'_> {
         let scoped = || rayon.scope(|scope| (0..tasks).for_each(|_| scope.spawn(|_| count())));
         add("scope_spawn_ns", "rayon", per_task(clock, tasks, scoped));
         if tasks == Effort::FULL.tasks {
-            rest(5);
-            add("fib30_seq_ms", "floor", time(clock, both_calls));
-            add("fib30_join_ms", "weblane", pool.install(|| time(clock, joining)).unwrap_or(f64::NAN));
-            rest(5);
-            add("fib30_join_ms", "rayon", rayon.install(|| time(clock, rayon_joining)));
+            let (mut sequential, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+            for _ in 0..FIBS {
+                rest(5);
+                sequential.push(time(clock, both_calls));
+                ours.push(pool.install(|| time(clock, joining)).unwrap_or(f64::NAN));
+                rest(5);
+                theirs.push(rayon.install(|| time(clock, rayon_joining)));
+            }
+            add("fib30_seq_ms", "floor", percentile(&mut sequential, 0.5));
+            add("fib30_join_ms", "weblane", percentile(&mut ours, 0.5));
+            add("fib30_join_ms", "rayon", percentile(&mut theirs, 0.5));
         }
     }
 
     /// Calls to those who sleep.
     fn wake(&self, add: &mut Add<'_>) {
         let Bench { pools: Pools { two: pool, one, .. }, rayon, clock, effort, .. } = self;
-        let (clock, count) = (*clock, effort.wakes);
         let set = |flag: &'static AtomicU32| move || flag.store(1, Ordering::Release);
-        let mut wake = |peer, (p50, p99)| {
-            add("wake_p50_us", peer, p50);
-            add("wake_p99_us", peer, p99);
-        };
-        wake("weblane", wakes(clock, count, |flag| pool.spawn_detached(set(flag))));
-        wake("rayon", wakes(clock, count, |flag| rayon.spawn(set(flag))));
         let floor = std::sync::OnceLock::new();
-        wake("floor", wakes(clock, count, |flag| floor.get_or_init(|| Floor::new(one, flag)).ring()));
+        let contenders: [(&str, &dyn Fn(&'static AtomicU32)); 3] = [
+            ("weblane", &|flag| pool.spawn_detached(set(flag))),
+            ("rayon", &|flag| rayon.spawn(set(flag))),
+            ("floor", &|flag| floor.get_or_init(|| Floor::new(one, flag)).ring()),
+        ];
+        let mut times = contenders.map(|(peer, call)| (peer, call, Vec::new()));
+        for _ in 0..effort.wakes.div_ceil(TURN) {
+            for (_, call, times) in &mut times {
+                times.extend((0..TURN).map(|_| wake(*clock, *call)));
+            }
+        }
+        for (peer, _, times) in &mut times {
+            add("wake_p50_us", peer, fine_median(times));
+            add("wake_p99_us", peer, percentile(times, 0.99));
+        }
     }
 }
 

@@ -204,8 +204,12 @@ impl<T: Send + 'static, H: Host> Handle<T, H> {
 
     fn take(&mut self) -> Result<T, JoinError> {
         match core::mem::replace(&mut self.job, Waiting::Taken) {
-            // SAFETY: this is the handle, made for `T`; `done` was seen; and the job is gone from it now.
-            Waiting::For(job) => unsafe { job.header().take_output::<T>() },
+            Waiting::For(job) => {
+                // What the task has made may lie in memory that has grown meanwhile (race 55).
+                H::adopt_memory();
+                // SAFETY: this is the handle, made for `T`; `done` was seen; and the job is gone from it now.
+                unsafe { job.header().take_output::<T>() }
+            }
             Waiting::Taken => Err(JoinError::Taken),
             Waiting::Closed => {
                 self.job = Waiting::Closed;

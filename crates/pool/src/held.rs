@@ -245,8 +245,10 @@ mod tests {
         let core = std::sync::Arc::new(Core::new(crate::native::NativeHost::new(3)));
         let seen = std::sync::Arc::new(core::sync::atomic::AtomicU32::new(u32::MAX));
         queue(&core, &|| {
-            let (core, seen) = (std::sync::Arc::clone(&core), std::sync::Arc::clone(&seen));
-            Task::new(move || seen.store(core.idle.load().sleepers(), Ordering::Relaxed))
+            // Weak, as most of them stay queued in it: a circle would never be freed.
+            let (core, seen) = (std::sync::Arc::downgrade(&core), std::sync::Arc::clone(&seen));
+            let sleepers = move || core.upgrade().map(|core| core.idle.load().sleepers());
+            Task::new(move || seen.store(sleepers().unwrap_or(u32::MAX), Ordering::Relaxed))
         });
         core.idle.announce_sleep(1, false);
         assert_eq!(core.run_slice(0, false, &mut || false), SliceEnd::Spent);

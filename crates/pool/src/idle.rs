@@ -106,21 +106,23 @@ impl Idle {
     }
 
     /// The same, not counting on the searchers in the mask `doubtful`, who may be dead.
+    ///
+    /// One attempt, although the word may have changed since it was read. Whoever changed it looks at the queues after that, so he sees what the caller has
+    /// published before he came here (a fence stands between, on both sides): one who fell asleep, by his second look; one who woke up, when he searches
+    /// or hands over on his way out; one who began to search, or was claimed, when he searches. What the reaper changes, it follows by a call to
+    /// everybody. The protocol's model does the same.
     pub(crate) fn claim_beside(&self, doubtful: u32) -> Option<usize> {
-        let mut seen = trace::step(|| self.load(), |seen| Event::Idle(seen.sleepers(), seen.searchers()));
-        loop {
-            // A searcher chains: it will find the task, or wake another when it is the last to stop searching.
-            if seen.searchers() & !doubtful != 0 || seen.sleepers() == 0 {
-                return None;
-            }
-            let worker = seen.sleepers().trailing_zeros() as usize;
-            let next = seen.0 - IdleState::sleeper(worker) + IdleState::searcher(worker);
-            let swap = || self.0.compare_exchange(seen.0, next, Ordering::SeqCst, Ordering::SeqCst);
-            match trace::step(swap, |done| if done.is_ok() { Event::Claim(worker) } else { Event::ClaimFailed }) {
-                Ok(_) => return Some(worker),
-                Err(now) => seen = IdleState(now),
-            }
+        let seen = trace::step(|| self.load(), |seen| Event::Idle(seen.sleepers(), seen.searchers()));
+        // A searcher chains: it will find the task, or wake another when it is the last to stop searching.
+        if seen.searchers() & !doubtful != 0 || seen.sleepers() == 0 {
+            return None;
         }
+        let worker = seen.sleepers().trailing_zeros() as usize;
+        let next = seen.0 - IdleState::sleeper(worker) + IdleState::searcher(worker);
+        // Relaxed where it fails: what it has become is not looked at.
+        let swap = || self.0.compare_exchange(seen.0, next, Ordering::SeqCst, Ordering::Relaxed);
+        let swapped = trace::step(swap, |done| if done.is_ok() { Event::Claim(worker) } else { Event::ClaimFailed });
+        swapped.is_ok().then_some(worker)
     }
 }
 

@@ -76,7 +76,7 @@ impl JobState {
     }
 
     /// Of which pool it is: its tag, or 0.
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(any(loom, not(shuttle)))]
     const fn tag(self) -> u32 {
         self.0 >> TAG & TAGS
     }
@@ -96,8 +96,8 @@ enum Act<'a> {
     Cancel,
     /// The closure is lost: leave `Trapped` in its place, with these last words of its thread.
     #[cfg_attr(
-        any(loom, not(any(target_arch = "wasm32", test))),
-        allow(dead_code, reason = "only workers of the web die alone, and models cannot list headers")
+        any(shuttle, not(any(target_arch = "wasm32", test))),
+        allow(dead_code, reason = "only workers of the web die alone")
     )]
     Trap(&'a str),
     /// Drop the output.
@@ -120,6 +120,9 @@ pub(crate) struct Header {
     /// The next free header, for the slab.
     #[cfg(not(loom))]
     pub(crate) next: AtomicU32,
+    /// How often it was given back, if a model makes it anew; its memory stays then.
+    #[cfg(loom)]
+    pub(crate) given_back: Option<AtomicU32>,
 }
 
 // SAFETY: the cells are guarded by the protocol above: `storage` and `act` belong to the maker, then to whoever claimed, then to the
@@ -149,6 +152,7 @@ impl Header {
             act: UnsafeCell::new(None),
             waker: UnsafeCell::new(None),
             storage: UnsafeCell::new(Storage::uninit()),
+            given_back: None,
         }
     }
 
@@ -204,7 +208,7 @@ impl Header {
     /// # Safety
     ///
     /// Thread `runner` runs nothing any more, for ever, and nobody else calls this.
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(any(loom, not(shuttle)))]
     #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
     pub(crate) unsafe fn trap(&'static self, runner: u32, words: &str) -> bool {
         let state = self.state();
@@ -222,7 +226,7 @@ impl Header {
     }
 
     /// The dead `runner` may not have told whoever waits; then it has a reference for ever. Else the header may be made anew at any moment, its waker another's.
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(any(loom, not(shuttle)))]
     fn tell_again(&'static self, runner: u32) {
         let Some(job) = self.one_more_reference() else { return };
         let state = job.header().state();
@@ -232,7 +236,7 @@ impl Header {
     }
 
     /// One more reference for a queue, if this is a job of that pool that nobody has claimed.
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(any(loom, not(shuttle)))]
     #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
     pub(crate) fn again(&'static self, tag: u32) -> Option<JobRef> {
         let wanted = |state: JobState| !state.claimed() && !state.done() && state.tag() == tag;
@@ -244,7 +248,7 @@ impl Header {
     }
 
     /// One more reference, if the header is in use. Only then is its state one that stays its own.
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(any(loom, not(shuttle)))]
     fn one_more_reference(&'static self) -> Option<JobRef> {
         let mut references = self.references.load(Ordering::Relaxed);
         while references != 0 {
@@ -461,8 +465,22 @@ impl JobRef {
     }
 
     fn make<H: Host, F: Closure<T> + Send + 'static, T: Send + 'static>(tag: u32, run: F) -> (JobRef, JobRef) {
-        let header = slab::allocate();
         // SAFETY: the slab gave out a valid header that nobody else refers to.
+        unsafe { Self::make_in::<H, F, T>(slab::allocate(), tag, run) }
+    }
+
+    /// The same in this header.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else refers to it, but for the reaper, who looks whether it has references.
+    unsafe fn make_in<H, F, T>(header: NonNull<Header>, tag: u32, run: F) -> (JobRef, JobRef)
+    where
+        H: Host,
+        F: Closure<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        // SAFETY: the caller's promise.
         let job = unsafe { header.as_ref() };
         // Relaxed: the header is not shared yet; whatever hands the references over orders these.
         job.state.swap((tag & TAGS) << TAG, Ordering::Relaxed);
@@ -570,4 +588,8 @@ where
     };
     // SAFETY: the caller owns the storage, and the closure has been moved out.
     job.storage.with_mut(|storage| unsafe { Stored::<Output<T>>::write(storage, output) });
+    H::publish_memory();
 }
+
+#[cfg(all(test, loom))]
+mod model;

@@ -9,6 +9,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", target_arch = "wasm32", test))]
 extern crate std;
 
+mod awake;
 mod closing;
 mod ended;
 mod fork;

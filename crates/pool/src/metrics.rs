@@ -44,7 +44,9 @@ pub struct WorkerStats {
     /// eighth message is timed and counts for eight. The browser's clocks are coarse (5 to 100 µs), and those of two threads can differ by about as
     /// much; what seems to have started before it was posted counts as 0. Empty natively.
     pub js_latency: LatencyHistogram,
-    /// Microseconds that it was in the pool's loop and not asleep.
+    /// Microseconds that it was in the pool's loop and not asleep. On the web, where a look at the clock delays a wake-up, of times awake that follow
+    /// one another within ten milliseconds every eighth is timed, and counts for eight (and never for more than has passed): a good estimate for many alike, a poor
+    /// one for a single long one among short ones.
     pub busy_us: u64,
 }
 

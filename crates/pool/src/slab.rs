@@ -173,6 +173,13 @@ pub(crate) fn allocate() -> NonNull<Header> {
 pub(crate) unsafe fn recycle(header: NonNull<Header>) {
     #[cfg(not(any(loom, shuttle)))]
     pooled::recycle(header);
+    // SAFETY: a header is there until it is given back.
+    #[cfg(loom)]
+    if let Some(count) = unsafe { &header.as_ref().given_back } {
+        // Release: pairs with the Acquire of the model that makes it anew.
+        count.fetch_add(1, core::sync::atomic::Ordering::Release);
+        return;
+    }
     // SAFETY: `allocate` made it from a box, and the caller holds the only reference.
     #[cfg(any(loom, shuttle))]
     drop(unsafe { alloc::boxed::Box::from_raw(header.as_ptr()) });

@@ -2,10 +2,9 @@
 //!
 //! The steps are numbered in this crate's `README.md` ("A worker's turn"); this is their code.
 
-use core::time::Duration;
-
 use weblane_ring::steal::Steal;
 
+use crate::awake::Awake;
 use crate::fork;
 use crate::host::{Host, RING};
 use crate::injector::Priority;
@@ -46,8 +45,7 @@ pub(crate) struct Worker<'a, H: Host> {
     tally: Tally,
     /// Whether it has run nothing since it woke up.
     idle_since_sleep: bool,
-    /// When it last woke up or entered.
-    awake_since: Duration,
+    awake: Awake,
 }
 
 /// Counters are published this often, and before every sleep.
@@ -63,7 +61,7 @@ impl<'a, H: Host> Worker<'a, H> {
             random: seed(me),
             tally: Tally::default(),
             idle_since_sleep: false,
-            awake_since: H::now(),
+            awake: Awake::new(H::now()),
         }
     }
 
@@ -126,7 +124,7 @@ impl<'a, H: Host> Worker<'a, H> {
         trace::event(Event::Slept);
         self.end_sleep();
         self.idle_since_sleep = slept.is_ok();
-        self.awake_since = H::now();
+        self.awake.begin(H::CLOCK_AT_HAND, H::now);
         match slept {
             Ok(times) => {
                 self.tally.count(Count::Slept, u64::from(times));
@@ -301,6 +299,8 @@ impl<'a, H: Host> Worker<'a, H> {
 
     pub(crate) fn execute(&mut self, task: Task) {
         self.idle_since_sleep = false;
+        // It may have been queued since the turn began, from memory that has grown since (race 55).
+        H::adopt_memory();
         trace::event(Event::Run);
         if self.core.discards() {
             // Dropping it tells whoever waits for it.
@@ -326,8 +326,8 @@ impl<'a, H: Host> Worker<'a, H> {
     }
 
     pub(crate) fn count_busy(&mut self) {
-        let busy = H::now().saturating_sub(self.awake_since);
-        self.tally.count(Count::Busy, busy.as_micros() as u64);
+        let busy = self.awake.end(H::now());
+        self.tally.count(Count::Busy, busy);
     }
 
     /// On the way out, whatever this worker was woken for is handed on.

@@ -23,6 +23,11 @@ const ONE_ROUND: u32 = 0x1000;
 
 /// Where a number of threads wait until all are there.
 ///
+/// A thread that dies (a worker that traps, or is terminated) before it has arrived leaves the others waiting for ever: the barrier counts and
+/// does not know whom it waits for. One that dies while it waits has arrived, and counts. Where workers may die, await
+/// [`wait_async`](Barrier::wait_async) beside what tells of deaths, and drop it then (who drops it has not arrived), or use what tells by itself,
+/// such as the handles of `weblane-pool`.
+///
 /// # Examples
 ///
 /// ```

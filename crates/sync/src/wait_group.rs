@@ -27,6 +27,10 @@ pub(crate) const MEMBERS: u32 = FUTURES - 1;
 /// Add the members before their work is handed out; a group that has none yet lets everybody pass. A group may be used again when everybody who
 /// waited has gone on.
 ///
+/// A [`Member`] leaves when it is dropped. A thread that dies without unwinding (a worker that traps, or is terminated) drops nothing, so the
+/// group waits for its members for ever. Where workers may die, let a thread that lives keep the member, and drop it when the work is done or its
+/// worker is dead (the hooks of `weblane-workers` tell); or use what tells by itself, such as the handles of `weblane-pool`.
+///
 /// # Examples
 ///
 /// ```

@@ -70,10 +70,27 @@ export function weblane_start_worker(worker, url, module, memory, id, phase, tra
   worker.postMessage({ [TAG]: START, value: settings }, ports.filter((port) => port !== undefined));
 }
 
-/// Posts one closure with its payload. Throws what `postMessage` throws; then nothing was sent.
+let refusal; // what `postMessage` threw last
+
+/// Posts one closure with its payload. False if `postMessage` throws: then nothing was sent, and `weblane_refusal` has what it threw.
+///
+/// Caught here, because what the glue does for functions that throw costs every call.
 export function weblane_post(target, key, payload, transfer) {
-  if (transfer !== undefined) target.postMessage([key, payload], transfer);
-  else target.postMessage(payload === undefined ? [key] : [key, payload]);
+  try {
+    if (transfer !== undefined) target.postMessage([key, payload], transfer);
+    else target.postMessage(payload === undefined ? [key] : [key, payload]);
+    return true;
+  } catch (error) {
+    refusal = error;
+    return false;
+  }
+}
+
+/// What the last post threw, once.
+export function weblane_refusal() {
+  const error = refusal;
+  refusal = undefined;
+  return error;
 }
 
 /// A channel from a thread to itself: returns the end to post to.
@@ -103,8 +120,7 @@ export function weblane_loop(rust, die, memory, address) {
     try {
       rust(what, key, value);
     } catch (error) {
-      if (die.survives(error)) call(what, key, value);
-      else die(error);
+      die(error);
     }
   };
   const enter = (asked) => {
@@ -243,22 +259,26 @@ const live = (lock) =>
 function serve() {
   let glue; // set when wasm is up
   let phase; // Int32Array over the word in shared memory that tells how far this worker is
-  let terminated; // where panics unwind: the glue's flag that a trap ends the whole module with, for all threads (race 50)
   const early = []; // messages that came before
 
   const enter = (run) => {
     try {
       run();
     } catch (error) {
-      if (die.survives(error)) enter(run);
-      else die(error);
+      die(error);
     }
   };
-  const deliver = (from) => ({ data }) => {
+  const receive = (data, from) => {
     if (!Array.isArray(data) || die.dead) return;
-    // An exception that crossed wasm frames left the Rust stack as it was: nothing in this instance may run again.
-    enter(() => glue.__weblane_deliver(data[0], from, data[1]));
+    // `enter` without a closure for each message. An exception that crossed wasm frames left the Rust stack as it was: nothing in this
+    // instance may run again.
+    try {
+      glue.__weblane_deliver(data[0], from, data[1]);
+    } catch (error) {
+      die(error);
+    }
   };
+  const deliver = (from) => ({ data }) => receive(data, from);
   // `from` is the sender whose message is lost: within one channel messages arrive in order, so it is his oldest.
   const lose = (from) => () => {
     if (glue !== undefined && !die.dead) enter(() => glue.__weblane_message_error(from));
@@ -266,7 +286,6 @@ function serve() {
   const die = (error) => {
     if (die.dead) return;
     die.dead = true;
-    if (terminated !== undefined) Atomics.store(terminated, 0, 0);
     Atomics.store(phase, 0, PHASE_DEAD);
     self.postMessage({ [TAG]: DEAD, value: text(error) });
     // Its timers and promises would run code over a stack that was never unwound.
@@ -274,21 +293,26 @@ function serve() {
   };
   // Where panics unwind, the glue keeps one flag in shared memory for "this module has trapped": a thread's trap sets it, and then each
   // other thread's next call from JS throws, and its next call of a JS function traps as well. Nothing is wrong with those
-  // threads. So each worker's glue is given a word of its own for the flag before it looks for its address: the trapped worker stays
-  // shut, and wasm, which knows the real flag's address by heart, never sees it set.
-  const isolate = (flag, trapped, memory) => {
-    terminated = new Int32Array(memory.buffer, flag.value, 1);
+  // threads (race 50). So each worker's glue is given a word of its own for the flag: the trapped worker stays shut, and wasm, which
+  // knows the real flag's address by heart, never sees it set. Nobody takes the real flag back: the main thread sets it, when it traps.
+  //
+  // This happens while the module is instantiated, before any of its code has run: a start function may call JS that calls Rust, and the
+  // glue looks for the flag's address at the first such call, once.
+  const isolated = (trapped, instantiate) => {
+    const { Instance } = WebAssembly;
+    WebAssembly.Instance = class extends Instance {
+      constructor(...settings) {
+        WebAssembly.Instance = Instance;
+        super(...settings);
+        const flag = this.exports.__instance_terminated;
+        if (flag !== undefined) Object.defineProperty(flag, 'value', { value: trapped });
+      }
+    };
     try {
-      Object.defineProperty(flag, 'value', { value: trapped });
-    } catch {
-      // Then the flag is shared, and `survives` does what can be done.
+      return instantiate();
+    } finally {
+      WebAssembly.Instance = Instance;
     }
-  };
-  // The glue knew the flag's real address already, or the main thread has trapped: the flag is taken back, and the call made again.
-  die.survives = (error) => {
-    if (terminated === undefined || die.dead || error?.message !== 'Module terminated') return false;
-    Atomics.store(terminated, 0, 0);
-    return true;
   };
   // A trap in a callback that the browser calls directly: a timer, a promise, an animation frame.
   const stray = (error) => {
@@ -307,9 +331,7 @@ function serve() {
       const loaded = await import(/* webpackIgnore: true */ /* @vite-ignore */ url);
       await alive;
       step(SCRIPT_RAN, GLUE_LOADED);
-      const wasm = loaded.initSync({ module, memory, thread_stack_size: stack });
-      const flag = wasm.__instance_terminated;
-      if (flag !== undefined) isolate(flag, settings.trapped, memory);
+      isolated(settings.trapped, () => loaded.initSync({ module, memory, thread_stack_size: stack }));
       step(GLUE_LOADED, INSTANTIATED);
       const loop = new MessageChannel();
       const links = ports.slice();
@@ -327,18 +349,16 @@ function serve() {
         port.onmessageerror = lose(from);
       });
       self.postMessage({ [TAG]: READY });
-      for (const event of early.splice(0)) deliver(0)(event);
+      for (const data of early.splice(0)) receive(data, 0);
     } catch (error) {
       self.postMessage({ [TAG]: FAILED, value: text(error) });
     }
   };
 
-  const from_main = deliver(0);
-  self.onmessage = (event) => {
-    const { data } = event;
-    if (glue !== undefined) from_main(event);
+  self.onmessage = ({ data }) => {
+    if (glue !== undefined) receive(data, 0);
     else if (data && data[TAG] === START) start(data.value);
-    else early.push(event);
+    else early.push(data);
   };
   self.onmessageerror = lose(0);
 }

@@ -10,6 +10,7 @@
 
 mod copy;
 mod memory;
+mod named;
 mod rules;
 mod schema;
 mod trial;
@@ -64,7 +65,7 @@ struct Mutant {
 
 const CRATES: [&str; 4] = ["ring", "futex", "sync", "pool"];
 
-/// So many mutants made by rule are built at once.
+/// From so many mutants on they are built at once.
 const SEVERAL: usize = 3;
 
 /// What a run came to.
@@ -150,8 +151,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
             None => left.push(mutant),
         }
     }
-    // What is in folders comes last: its tests take longer.
-    left.sort_by_key(|mutant| mutant.file.components().count());
+    // Named ones first, then by rule; what is in folders comes late, for its tests take longer. Last what is said to be equivalent, which needs all tests.
+    left.sort_by_key(|mutant| (mutant.equivalent.is_some(), mutant.mechanical, mutant.file.components().count()));
     // Each hand has a copy of its own, and takes the next mutant when it is done with one.
     let jobs = arguments.get_one::<u16>("jobs").map(|jobs| usize::from(*jobs));
     let jobs =
@@ -162,7 +163,7 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
         for sources in all.iter().filter(|sources| left.iter().any(|mutant| mutant.package == sources.package)) {
             let name = sources.package;
             let mut package = Package::learn(&copy.folder, sources.clone(), &memory)?;
-            if left.iter().filter(|mutant| mutant.package == name && mutant.mechanical).count() >= SEVERAL {
+            if left.iter().filter(|mutant| mutant.package == name).count() >= SEVERAL {
                 package.prepare(&copy.folder, &mutants)?;
             }
             packages.push(package);

@@ -1,7 +1,8 @@
-//! All mutants made by rule in one build: each place chooses, by a number in the environment, what it is.
+//! All mutants in one build: each place chooses, by a number in the environment, what it is.
 //!
 //! Building a mutant takes longer than its tests. So where a change can be decided when the program runs, all of them are built at once: an
-//! ordering is an argument like others, and a dropped look is one more condition. What does not compile so is left out, and built alone.
+//! ordering is an argument like others, a dropped look is one more condition, and of those that are named the whole function is there twice (see `named`).
+//! What does not compile so is left out, and built alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::trial::{Suite, binaries, cargo_test};
-use super::{Mutant, copy};
+use super::{Mutant, copy, named};
 use crate::kit::{self, fail};
 
 /// The variable with the mutant's number.
@@ -53,11 +54,18 @@ impl Schema {
         targets: &[&str],
         mutants: &[Mutant],
     ) -> kit::Result<Schema> {
-        let all: Vec<&Mutant> = mutants.iter().filter(|one| one.package == package && one.mechanical).collect();
+        let all: Vec<&Mutant> = mutants.iter().filter(|one| one.package == package).collect();
         let mut schema = Schema::default();
         for suite in suites {
             let mut members = all.clone();
             members.retain(|one| suite.splits || !one.replace.starts_with(".split_"));
+            let mut placed = BTreeMap::new();
+            for one in &members {
+                if let Some(line) = line(copy, one)? {
+                    placed.insert(one.number, (one.path(), line));
+                }
+            }
+            members.retain(|one| placed.contains_key(&one.number));
             let outcome = loop {
                 write(copy, package, &members)?;
                 let result = cargo_test(copy, package, suite, targets).output()?;
@@ -67,7 +75,7 @@ impl Schema {
                 }
                 let before = members.len();
                 let lines = errors(&messages);
-                members.retain(|one| !lines.contains(&(one.path(), one.line())));
+                members.retain(|one| placed.get(&one.number).is_some_and(|place| !lines.contains(place)));
                 if members.len() == before {
                     kit::say(format!("{package} ({}) does not compile with all mutants: one by one", suite.name));
                     break None;
@@ -101,11 +109,13 @@ impl Mutant {
     fn path(&self) -> String {
         Path::new("crates").join(self.package).join(&self.file).to_string_lossy().into_owned()
     }
+}
 
-    fn line(&self) -> u64 {
-        // The name of one made by rule begins with the file and the line.
-        self.name.split(':').nth(1).and_then(|line| line.parse().ok()).unwrap_or(0)
-    }
+/// The line that the compiler names if it does not like a mutant; nothing if it cannot be chosen.
+fn line(copy: &Path, one: &Mutant) -> kit::Result<Option<u64>> {
+    let source = fs::read_to_string(copy::pristine(copy).join(one.package).join(&one.file))?;
+    let at = if one.mechanical { Some(one.at) } else { named::body(one, &source).map(|body| body.start) };
+    Ok(at.and_then(|at| source.get(..at)).map(|before| before.matches('\n').count() as u64 + 1))
 }
 
 /// Where the compiler found errors.
@@ -172,10 +182,17 @@ struct Edit {
 fn edits(members: &[&Mutant], source: &str) -> Vec<Edit> {
     let mut found = Vec::new();
     let mut orders: BTreeMap<usize, Vec<&Mutant>> = BTreeMap::new();
+    // The bodies of functions that named ones change: from where to where, and those that may run in their place.
+    let mut bodies: BTreeMap<usize, (usize, String)> = BTreeMap::new();
     for one in members {
         let (at, length, number) = (one.at, one.find.len(), one.number);
         let on = format!("crate::schema_mutant::on({number})");
-        if one.find.starts_with("Ordering::") {
+        if !one.mechanical {
+            if let Some(body) = named::body(one, source) {
+                let (_, others) = bodies.entry(body.start).or_insert((body.end, String::new()));
+                *others += &format!(" if {on} {{ {} }} else", named::changed(one, source, &body));
+            }
+        } else if one.find.starts_with("Ordering::") {
             // A longer path cannot be put into a call from here.
             if !source[..at].ends_with("::") {
                 orders.entry(at).or_default().push(one);
@@ -188,6 +205,10 @@ fn edits(members: &[&Mutant], source: &str) -> Vec<Edit> {
         } else {
             found.push(Edit { at, rank: 1, length, text: format!(" - (if {on} {{ 2 }} else {{ 1 }})") });
         }
+    }
+    for (start, (end, others)) in bodies {
+        found.push(Edit { at: start, rank: 3, length: 0, text: format!("{others} {{") });
+        found.push(Edit { at: end, rank: 0, length: 0, text: "}".to_owned() });
     }
     for (at, ones) in orders {
         let usual = &ones[0].find;

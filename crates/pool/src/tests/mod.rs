@@ -32,10 +32,12 @@ macro_rules! threads_of_tests {
 
 #[cfg(all(not(any(loom, shuttle)), feature = "std", not(target_arch = "wasm32")))]
 mod fork;
+#[cfg(all(not(any(loom, shuttle)), feature = "std", not(target_arch = "wasm32")))]
+mod grown;
 #[cfg(loom)]
 mod held;
 #[cfg(loom)]
-mod model;
+pub(crate) mod model;
 #[cfg(loom)]
 mod model_fork;
 #[cfg(loom)]

@@ -20,7 +20,7 @@ use crate::job::{JobRef, QueuedJob};
 use crate::scheduler::{Core, Leave};
 use crate::task::Task;
 
-pub(super) struct ModelHost {
+pub(crate) struct ModelHost {
     threads: Vec<(ThreadWord, Lane)>,
 }
 
@@ -88,7 +88,7 @@ fn start_with_handler(pool: &Pool, worker: usize, handler: impl Fn() + Send + 's
 }
 
 /// Every interleaving with up to `LOOM_MAX_PREEMPTIONS` preemptions, 2 unless set.
-pub(super) fn model(check: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn model(check: impl Fn() + Sync + Send + 'static) {
     explore(0, check);
 }
 

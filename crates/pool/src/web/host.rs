@@ -94,6 +94,9 @@ impl Host for WebHost {
         self.places.iter().position(|place| place.id.index() == runner)
     }
 
+    // It is a call of JS.
+    const CLOCK_AT_HAND: bool = false;
+
     fn now() -> Duration {
         Duration::from_micros((weblane_workers::timing::now() * 1000.0) as u64)
     }

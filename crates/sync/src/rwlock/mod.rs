@@ -20,6 +20,15 @@ pub(crate) use raw::RawRwLock;
 /// somebody waits, waits behind him. Therefore do not read-lock again on a thread that reads already.
 /// Uncontended, each lock and unlock is one read-modify-write.
 ///
+/// # When a thread dies
+///
+/// One that dies while it **writes** is named by the lock: see [`recover`](RwLock::recover). One that dies while it **reads** is not, as the lock
+/// counts its readers only: others can read on, but who wants to write gets no [`LockError::Abandoned`]: he waits for ever, asleep or awaiting,
+/// or gets [`LockError::Held`] or [`LockError::MayNotBlock`]; and as readers do not pass a thread that waits to write, they then wait behind him.
+/// So do nothing under a read guard that may trap or be terminated (clone what is needed and drop the guard first), or use a
+/// [`Mutex`](crate::Mutex), whose holder is always named; where writers must get through whatever happens, let them come by
+/// [`write_spinning`](RwLock::write_spinning) and give up.
+///
 /// # Examples
 ///
 /// ```

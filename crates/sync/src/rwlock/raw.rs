@@ -28,8 +28,10 @@
 //! do take a free word whoever waits: it is not theirs to sleep, and the woken one tries again. A future waits for a *held* word only, for nobody
 //! answers for a free one.
 //!
-//! A writer that died is told as in the mutex. **A reader that died is not**: the word counts readers and does not name them; writers
-//! then wait for ever.
+//! A writer that died is told as in the mutex. **A reader that died is not**: the word counts readers and does not name them; writers then wait
+//! for ever. A list of what each thread has read-locked would not do: a guard may be forgotten (`mem::forget`, which is safe) and its lock freed,
+//! so that an entry can outlive what it names; a new lock at that address would be called abandoned, and be recovered for writing, while threads
+//! that live read it. A list that cannot go wrong would have to be in the lock.
 
 use core::sync::atomic::Ordering;
 
