@@ -191,6 +191,7 @@ mod tests {
     fn touch(blocks: &Blocks<u32>, number: u32) {
         let block = blocks.get(number);
         block.number.store(number, super::Ordering::Relaxed);
+        // SAFETY: the block was taken, so nobody else uses it; loom would tell.
         block.slots[0].value.with_mut(|value| unsafe { (*value).write(number) });
     }
 
@@ -213,10 +214,10 @@ mod tests {
         });
     }
 
-    /// Two take while a third gives a block that they have never heard of: whoever gets it sees it as it was made, be it that he learns of it only when
-    /// his first attempt fails.
+    /// One takes what another one gives, a block that he has never heard of: he sees it as it was made, be it that he learns of it only when his
+    /// first attempt fails.
     #[test]
-    fn two_take_what_a_third_gives() {
+    fn one_takes_what_another_has_made() {
         model(|| {
             let blocks = Arc::new(Blocks::new(0));
             let first = blocks.take();
