@@ -42,11 +42,18 @@ type Contender<'a> = (&'static str, Box<dyn FnMut() -> f64 + 'a>);
 pub type Clock = fn() -> f64;
 
 const ROUNDS: usize = 9;
+/// Where threads contend, one round says little: more of them, shorter ones.
+const CONTENDED_ROUNDS: usize = 31;
 
 /// Measures the contenders of one metric side by side.
-fn side_by_side(metric: &'static str, mut contenders: Vec<Contender<'_>>) -> Vec<Row> {
-    let mut figures = vec![Vec::with_capacity(ROUNDS); contenders.len()];
-    for round in 0..=ROUNDS {
+fn side_by_side(metric: &'static str, contenders: Vec<Contender<'_>>) -> Vec<Row> {
+    in_rounds(ROUNDS, metric, contenders)
+}
+
+/// The same in so many rounds, an odd number.
+fn in_rounds(rounds: usize, metric: &'static str, mut contenders: Vec<Contender<'_>>) -> Vec<Row> {
+    let mut figures = vec![Vec::with_capacity(rounds); contenders.len()];
+    for round in 0..=rounds {
         for ((_, run), figures) in contenders.iter_mut().zip(&mut figures) {
             let figure = run();
             // The first round warms: the engine compiles, the caches fill.
@@ -57,7 +64,7 @@ fn side_by_side(metric: &'static str, mut contenders: Vec<Contender<'_>>) -> Vec
     }
     let row = |((peer, _), mut figures): (Contender<'_>, Vec<f64>)| {
         figures.sort_by(f64::total_cmp);
-        Row { metric, peer, median: figures[ROUNDS / 2], min: figures[0], max: figures[ROUNDS - 1] }
+        Row { metric, peer, median: figures[rounds / 2], min: figures[0], max: figures[rounds - 1] }
     };
     contenders.into_iter().zip(figures).map(row).collect()
 }

@@ -7,10 +7,10 @@ use weblane_futex::AtomicU32;
 use weblane_pool::ThreadPool;
 use weblane_ring::mpmc;
 
-use crate::{Clock, Contender, Row, side_by_side};
+use crate::{CONTENDED_ROUNDS, Clock, Contender, Row, in_rounds, side_by_side};
 
 /// Values of every round.
-const VALUES: u64 = 1 << 19;
+const VALUES: u64 = 1 << 18;
 const CAPACITY: usize = 1024;
 
 /// What all contenders can do.
@@ -227,10 +227,10 @@ pub(crate) fn rows(pool: &ThreadPool, clock: Clock) -> Vec<Row> {
         ]
     }
     let mut rows = side_by_side("mpmc_alone_ns", contenders(Alone(clock)));
-    rows.extend(side_by_side("mpmc_1x1_ns", contenders(Pairs(pool, clock, 1))));
-    rows.extend(side_by_side("mpmc_2x2_ns", contenders(Pairs(pool, clock, 2))));
+    rows.extend(in_rounds(CONTENDED_ROUNDS, "mpmc_1x1_ns", contenders(Pairs(pool, clock, 1))));
+    rows.extend(in_rounds(CONTENDED_ROUNDS, "mpmc_2x2_ns", contenders(Pairs(pool, clock, 2))));
     rows.extend(side_by_side("mpmc_batches_of_32_alone_ns", contenders(BatchesAlone(clock))));
-    rows.extend(side_by_side("mpmc_batches_of_32_1x1_ns", contenders(Batches(pool, clock))));
+    rows.extend(in_rounds(CONTENDED_ROUNDS, "mpmc_batches_of_32_1x1_ns", contenders(Batches(pool, clock))));
     rows
 }
 

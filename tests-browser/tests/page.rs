@@ -417,6 +417,29 @@ fn spin_until(flag: &AtomicU32, value: u32) {
     }
 }
 
+/// So many rounds, or as many as there are in ten seconds: each needs two threads at once, and takes a turn of the system's scheduler where other programs
+/// want the same cores.
+struct Rounds {
+    done: u32,
+    most: u32,
+    start: f64,
+}
+
+impl Rounds {
+    fn new(most: u32) -> Rounds {
+        Rounds { done: 0, most, start: now() }
+    }
+
+    /// The number of the next one, from 1.
+    fn next(&mut self) -> Option<u32> {
+        let time = self.done % 10 != 0 || now() - self.start < 10_000.0;
+        (self.done < self.most && time).then(|| {
+            self.done += 1;
+            self.done
+        })
+    }
+}
+
 /// Race 1 and race 3, directed: the next task is submitted when the only worker is on its way to sleep, each time a little later: before its
 /// announcement, between that and the second look, between the second look and the futex, and when it sleeps. The main thread does not return to
 /// its event loop meanwhile, so nothing else can wake the worker.
@@ -425,7 +448,8 @@ async fn race_1_a_submit_at_the_parking_edge_is_never_lost() {
     let pool = pool_of(1).await;
     let (ran, go) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let before = pool.stats()[0];
-    for round in 1..=6_000_u32 {
+    let mut rounds = Rounds::new(6_000);
+    while let Some(round) = rounds.next() {
         // Both run at the moment of `go`. From there the worker has a while to the end of its task, and the main thread one to the next submit:
         // longer or shorter.
         let (inner, start, rest) = (Arc::clone(&ran), Arc::clone(&go), round * 137 % 1_500);
@@ -440,9 +464,9 @@ async fn race_1_a_submit_at_the_parking_edge_is_never_lost() {
     }
     asleep(&pool).await;
     let after = pool.stats()[0];
-    assert_eq!(after.run - before.run, 6_000);
-    let slept = after.slept - before.slept;
-    report(&format!("parking edge: 6000 tasks, {slept} sleeps, {} spurious", after.spurious - before.spurious));
+    assert_eq!(after.run - before.run, u64::from(rounds.done));
+    let (slept, spurious) = (after.slept - before.slept, after.spurious - before.spurious);
+    report(&format!("parking edge: {} tasks, {slept} sleeps, {spurious} spurious", rounds.done));
     assert_ne!(slept, 0);
 }
 
@@ -452,7 +476,8 @@ async fn race_1_a_submit_at_the_parking_edge_is_never_lost() {
 async fn race_8_a_submit_that_races_a_js_task_on_the_only_worker() {
     let pool = pool_of(1).await;
     let (ran, js_ran) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-    for round in 1..=1_500_u32 {
+    let mut rounds = Rounds::new(1_500);
+    while let Some(round) = rounds.next() {
         let submit = || {
             let inner = Arc::clone(&ran);
             pool.spawn_detached(move || {
@@ -489,5 +514,5 @@ async fn race_8_a_submit_that_races_a_js_task_on_the_only_worker() {
         }
     }
     asleep(&pool).await;
-    assert_eq!((ran.load(Ordering::SeqCst), js_ran.load(Ordering::SeqCst)), (1_500, 1_500));
+    assert_eq!((ran.load(Ordering::SeqCst), js_ran.load(Ordering::SeqCst)), (rounds.done, rounds.done));
 }

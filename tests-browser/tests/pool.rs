@@ -164,8 +164,7 @@ async fn js_tasks_to_busy_workers_are_served() {
         let reply = pool.spawn_js_on(id, task).expect("sent").soon().await.expect("a reply");
         latencies.push(now() - sent);
         assert_eq!(index_of(&reply), round as u32);
-        sleep(1).await;
-        assert!(turns.load(Ordering::Relaxed) > before, "the pool is busy meanwhile");
+        eventually("the pool to go on meanwhile", || turns.load(Ordering::Relaxed) > before).await;
     }
     stop.store(true, Ordering::Relaxed);
     latencies.sort_by(f64::total_cmp);
@@ -183,6 +182,8 @@ async fn js_tasks_to_busy_workers_are_served() {
 async fn an_idle_pool_returns_from_its_waits_zero_times_in_ten_seconds() {
     let pool = pool().await;
     pool.spawn(|| ()).soon().await.expect("no panic");
+    let asleep = || pool.threads().iter().all(|id| weblane_workers::word(*id).expect("there").load().parked());
+    eventually("everybody to sleep", asleep).await;
     sleep(500).await;
     let slept = || pool.stats().iter().map(|worker| (worker.thread, worker.slept)).collect::<Vec<_>>();
     let before = slept();

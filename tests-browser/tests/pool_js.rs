@@ -468,6 +468,8 @@ async fn named_rust_tasks_are_measured_and_the_hook_is_told() {
     soon("a named JS task", pool.spawn_js_on(target, code("1").name("weblane hooked JS")).expect("sent"))
         .await
         .expect("a value");
+    // A handle has its value a moment before the hook is told of the end.
+    eventually("the hook to be told of each end", || TOLD[1].load(Ordering::SeqCst) & 0xffff == 4).await;
     set_task_hook(None);
     soon("nobody is told", pool.spawn_js_on(target, code("1").name("weblane unheard")).expect("sent"))
         .await

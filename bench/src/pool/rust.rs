@@ -68,8 +68,8 @@ fn rest(milliseconds: u64) {
     let _ = weblane_futex::wait(&word, 0, Some(Duration::from_millis(milliseconds)));
 }
 
-/// Wake-ups of one contender before it is another's turn: the machine's mood changes within a second, and then it changes for all of them alike.
-const TURN: u32 = 10;
+/// Wake-ups of one contender, a tenth of a second, before it is another's turn: when the machine's mood changes, it changes for all of them alike.
+const TURN: u32 = 50;
 
 /// Microseconds from a call to its effect: `call` gets others to set the flag.
 fn wake(clock: Clock, call: &dyn Fn(&'static AtomicU32)) -> f64 {
@@ -142,6 +142,9 @@ type Contender<'a> = (&'static str, &'a dyn Fn());
 /// Turns of each contender in one round of submitting and spawning.
 const TURNS: u32 = 3;
 
+/// Calculations of each contender in one round, of which the median counts: one takes less time than a thread waits that has lost its core.
+const FIBS: u32 = 5;
+
 /// One round of something: `add` takes a metric, a contender and a figure.
 type Add<'a> = dyn FnMut(&'static str, &'static str, f64) + 'a;
 
@@ -210,11 +213,17 @@ impl Bench<'_> {
         let scoped = || rayon.scope(|scope| (0..tasks).for_each(|_| scope.spawn(|_| count())));
         add("scope_spawn_ns", "rayon", per_task(clock, tasks, scoped));
         if tasks == Effort::FULL.tasks {
-            rest(5);
-            add("fib30_seq_ms", "floor", time(clock, both_calls));
-            add("fib30_join_ms", "weblane", pool.install(|| time(clock, joining)).unwrap_or(f64::NAN));
-            rest(5);
-            add("fib30_join_ms", "rayon", rayon.install(|| time(clock, rayon_joining)));
+            let (mut sequential, mut ours, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+            for _ in 0..FIBS {
+                rest(5);
+                sequential.push(time(clock, both_calls));
+                ours.push(pool.install(|| time(clock, joining)).unwrap_or(f64::NAN));
+                rest(5);
+                theirs.push(rayon.install(|| time(clock, rayon_joining)));
+            }
+            add("fib30_seq_ms", "floor", percentile(&mut sequential, 0.5));
+            add("fib30_join_ms", "weblane", percentile(&mut ours, 0.5));
+            add("fib30_join_ms", "rayon", percentile(&mut theirs, 0.5));
         }
     }
 

@@ -44,6 +44,11 @@ fn counts_are_exact() {
 }
 
 #[test]
+fn who_was_not_called_sleeps_on() {
+    model(cases::who_was_not_called_sleeps_on);
+}
+
+#[test]
 fn words_are_apart() {
     model(cases::words_are_apart);
 }

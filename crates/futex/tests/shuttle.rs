@@ -51,6 +51,11 @@ fn counts_are_exact() {
     assert_eq!(explore(cases::counts_are_exact), ["(0, 0)", "(0, 1)", "(0, 2)", "(1, 0)", "(1, 1)"]);
 }
 
+#[test]
+fn who_was_not_called_sleeps_on() {
+    model(cases::who_was_not_called_sleeps_on);
+}
+
 /// Every interleaving.
 #[test]
 fn words_are_apart() {

@@ -14,13 +14,15 @@
 //! again. So values that come one at a time are taken at once, and so is the first of a burst; a consumer that polls waits once after a burst, for a
 //! microsecond or less. Few is a quarter of the ring at most (or what was asked for, for a chunk), and the wait is shorter than it takes to fill the ring.
 //!
-//! The fast many-to-many ring has no place of its own for each consumer, so there the ring remembers at which position a consumer waited last; and
-//! its calls wait for four
-//! hints also where they find it full, or empty again, since a call that fails is mostly made again at once.
+//! The many-to-many rings have no place of their own for each producer and consumer. There a call that finds the ring full or empty waits a moment,
+//! always, and looks again: a call that fails is mostly made again at once, each look takes a line from the other side, and who goes on after a moment
+//! finds several places or values. (In both engines that makes the fast ring 1.5 times as fast as with a few hints, where the long moment is only for
+//! those who have just had several; the lock-free ring, natively, one to one, goes from 80 nanoseconds for a value to 28.)
 //!
 //! # Argument
 //!
-//! The second look is as good as the first: it reads the same word in the same way, later. The number of looks and of hints is bounded: a pop stays wait-free.
+//! The second look is as good as the first: it reads the same word in the same way, later. The number of looks and of hints is bounded: a pop stays as wait-free,
+//! or lock-free, as it is without.
 
 /// The most hints that a pop waits for.
 pub(crate) const HINTS: u32 = 32;
@@ -41,6 +43,16 @@ pub(crate) fn pause(hints: u32) {
 
 /// Turns of a loop on wasm for one hint.
 const WASM_TURNS: u32 = 32;
+
+/// The hints before the second look of a call at a ring for many. On wasm they are less than a microsecond, and each value takes longer.
+const MOMENT: u32 = if cfg!(target_arch = "wasm32") { 128 } else { 64 };
+
+/// Waits for a moment where a call finds a ring for many full or empty. Whether it looks again: not in models, whose second look is as the first.
+#[cold]
+pub(crate) fn wait_a_moment(capacity: usize) -> bool {
+    pause(MOMENT.min(capacity as u32 / 8));
+    !cfg!(loom)
+}
 
 /// What a consumer's last look found.
 pub(crate) struct Patience {

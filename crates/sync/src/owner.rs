@@ -81,10 +81,16 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ThreadNumber(NonZeroU32);
 
+/// `core`'s also in models, which are about locks; but for the model of the numbers themselves.
+#[cfg(not(all(loom, test)))]
+type Used = core::sync::atomic::AtomicU32;
+#[cfg(all(loom, test))]
+type Used = AtomicU32;
+
 /// What is known about threads.
 struct Threads {
     /// Not a model's: claiming numbers is no part of what models are about.
-    used: [core::sync::atomic::AtomicU32; WORDS],
+    used: [Used; WORDS],
     dead: [AtomicU32; WORDS],
     asleep: Tiny<[Asleep; ROOM]>,
 }
@@ -115,7 +121,7 @@ static THREADS: Threads = Threads {
 #[cfg(loom)]
 loom::lazy_static! {
     static ref THREADS: Threads = Threads {
-        used: [const { core::sync::atomic::AtomicU32::new(0) }; WORDS],
+        used: core::array::from_fn(|_| Used::new(0)),
         dead: core::array::from_fn(|_| AtomicU32::new(0)),
         asleep: Tiny::new([NOBODY; ROOM]),
     };
@@ -270,5 +276,27 @@ fn mark(word: &AtomicU32, number: u32) -> bool {
         if seen.has(ABANDONED) || word.compare_exchange(seen.0, marked, Ordering::Release, Ordering::Relaxed).is_ok() {
             return true;
         }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use loom::thread;
+
+    use super::ThreadNumber;
+
+    /// Numbers are claimed and retired at once: nobody has another one's, and no step takes another one back.
+    #[test]
+    fn numbers_are_nobody_elses() {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = builder.preemption_bound.or(Some(2));
+        builder.check(|| {
+            let other = thread::spawn(|| ThreadNumber::claim().unwrap());
+            ThreadNumber::claim().unwrap().retire();
+            let mine = ThreadNumber::claim().unwrap();
+            let kept = other.join().unwrap();
+            let third = ThreadNumber::claim().unwrap();
+            assert!(mine != kept && third != kept && third != mine);
+        });
     }
 }

@@ -112,6 +112,32 @@ fn a_mark_beside_a_notification() {
     });
 }
 
+/// Two notify all, one of them for nothing, as the waiter goes to sleep: neither undoes what the other one did to the word, be it that the first
+/// clears the mark in the middle, and the waiter sets it again.
+#[test]
+fn two_notifications_to_all_at_once() {
+    let mut builder = loom::model::Builder::new();
+    // One notifier before it clears the mark, the waiter before it sleeps, the other notifier in the middle of its step.
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
+        let shared = Arc::new((Mutex::new(0), Condvar::new()));
+        // Leaves the mark, with nobody asleep.
+        drop(shared.1.wait_timeout(shared.0.lock().unwrap(), Duration::from_secs(1)).unwrap());
+        let (one, two) = (Arc::clone(&shared), Arc::clone(&shared));
+        let waiter = thread::spawn(move || {
+            let guard = one.0.lock().unwrap();
+            drop(one.1.wait_while(guard, |value| *value == 0).unwrap());
+        });
+        let notifier = thread::spawn(move || {
+            *two.0.lock().unwrap() = 1;
+            two.1.notify_all();
+        });
+        shared.1.notify_all();
+        waiter.join().unwrap();
+        notifier.join().unwrap();
+    });
+}
+
 /// Two wait, and each is told by name.
 #[test]
 fn two_waiters_and_two_notifications() {

@@ -208,6 +208,25 @@ fn condition_dropped_future_passes_the_notification_on() {
     });
 }
 
+/// A thread goes to sleep as the last future is taken out of the list and its mark is cleared: the thread's own mark stays.
+#[test]
+fn condition_sleeper_comes_as_the_futures_mark_goes() {
+    model(|| {
+        let shared = Arc::new((Mutex::new(0), Condvar::new()));
+        let mut future = Box::pin(shared.1.wait_async(shared.0.lock().unwrap()));
+        assert!(poll_once(future.as_mut()).is_pending(), "it is listed first");
+        let other = Arc::clone(&shared);
+        let waiter = thread::spawn(move || {
+            let guard = other.0.lock().unwrap();
+            drop(other.1.wait_while(guard, |value| *value == 0).unwrap());
+        });
+        shared.1.notify_all();
+        *shared.0.lock().unwrap() = 1;
+        shared.1.notify_one();
+        waiter.join().unwrap();
+    });
+}
+
 /// Futures of what calls all: a cell, a parker, a wait group.
 #[test]
 fn cell_future_vs_maker() {

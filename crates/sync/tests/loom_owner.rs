@@ -97,3 +97,21 @@ fn rwlock_writer_vs_abandon() {
         assert!(lock.try_read().is_some());
     });
 }
+
+/// The same for futures that read and write, however far they have come: dead is looked for once more when they are listed.
+#[test]
+fn rwlock_futures_vs_abandon() {
+    for writes in [false, true] {
+        model(move || {
+            let lock = Arc::new(RwLock::new(0));
+            let other = Arc::clone(&lock);
+            let waiter = thread::spawn(move || {
+                ThreadNumber::claim().unwrap().adopt();
+                if writes { block_on(other.write_async()).is_ok() } else { block_on(other.read_async()).is_ok() }
+            });
+            live_and_die(|| lock.write().unwrap().keep());
+            waiter.join().unwrap();
+            assert_eq!(block_on(lock.read_async()).err(), Some(LockError::Abandoned));
+        });
+    }
+}

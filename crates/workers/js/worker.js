@@ -70,10 +70,27 @@ export function weblane_start_worker(worker, url, module, memory, id, phase, tra
   worker.postMessage({ [TAG]: START, value: settings }, ports.filter((port) => port !== undefined));
 }
 
-/// Posts one closure with its payload. Throws what `postMessage` throws; then nothing was sent.
+let refusal; // what `postMessage` threw last
+
+/// Posts one closure with its payload. False if `postMessage` throws: then nothing was sent, and `weblane_refusal` has what it threw.
+///
+/// Caught here, because what the glue does for functions that throw costs every call.
 export function weblane_post(target, key, payload, transfer) {
-  if (transfer !== undefined) target.postMessage([key, payload], transfer);
-  else target.postMessage(payload === undefined ? [key] : [key, payload]);
+  try {
+    if (transfer !== undefined) target.postMessage([key, payload], transfer);
+    else target.postMessage(payload === undefined ? [key] : [key, payload]);
+    return true;
+  } catch (error) {
+    refusal = error;
+    return false;
+  }
+}
+
+/// What the last post threw, once.
+export function weblane_refusal() {
+  const error = refusal;
+  refusal = undefined;
+  return error;
 }
 
 /// A channel from a thread to itself: returns the end to post to.
@@ -251,11 +268,17 @@ function serve() {
       die(error);
     }
   };
-  const deliver = (from) => ({ data }) => {
+  const receive = (data, from) => {
     if (!Array.isArray(data) || die.dead) return;
-    // An exception that crossed wasm frames left the Rust stack as it was: nothing in this instance may run again.
-    enter(() => glue.__weblane_deliver(data[0], from, data[1]));
+    // `enter` without a closure for each message. An exception that crossed wasm frames left the Rust stack as it was: nothing in this
+    // instance may run again.
+    try {
+      glue.__weblane_deliver(data[0], from, data[1]);
+    } catch (error) {
+      die(error);
+    }
   };
+  const deliver = (from) => ({ data }) => receive(data, from);
   // `from` is the sender whose message is lost: within one channel messages arrive in order, so it is his oldest.
   const lose = (from) => () => {
     if (glue !== undefined && !die.dead) enter(() => glue.__weblane_message_error(from));
@@ -326,18 +349,16 @@ function serve() {
         port.onmessageerror = lose(from);
       });
       self.postMessage({ [TAG]: READY });
-      for (const event of early.splice(0)) deliver(0)(event);
+      for (const data of early.splice(0)) receive(data, 0);
     } catch (error) {
       self.postMessage({ [TAG]: FAILED, value: text(error) });
     }
   };
 
-  const from_main = deliver(0);
-  self.onmessage = (event) => {
-    const { data } = event;
-    if (glue !== undefined) from_main(event);
+  self.onmessage = ({ data }) => {
+    if (glue !== undefined) receive(data, 0);
     else if (data && data[TAG] === START) start(data.value);
-    else early.push(event);
+    else early.push(data);
   };
   self.onmessageerror = lose(0);
 }

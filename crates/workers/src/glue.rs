@@ -44,13 +44,10 @@ extern "C" {
         lock: &str,
     ) -> Result<(), JsValue>;
 
-    #[wasm_bindgen(catch)]
-    pub(crate) fn weblane_post(
-        target: &JsValue,
-        key: f64,
-        payload: &JsValue,
-        transfer: Option<&Array>,
-    ) -> Result<(), JsValue>;
+    /// False: `weblane_refusal` says why.
+    pub(crate) fn weblane_post(target: &JsValue, key: f64, payload: &JsValue, transfer: Option<&Array>) -> bool;
+
+    pub(crate) fn weblane_refusal() -> JsValue;
 
     pub(crate) fn weblane_loopback(on_message: &OnMessage) -> JsValue;
 

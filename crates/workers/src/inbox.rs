@@ -12,16 +12,12 @@
 //! the main thread too, which must never wait for a preempted worker for long; a lock-free table is to replace it together
 //! with the pool's injector.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use spin::mutex::SpinMutex;
-use wasm_bindgen::JsValue;
+use spin::mutex::{SpinMutex, SpinMutexGuard};
 
-use crate::ThreadId;
-
-/// What a message runs at its receiver: the sender, and the payload as it arrived.
-pub(crate) type Action = Box<dyn FnOnce(ThreadId, JsValue) + Send>;
+use crate::action::Action;
+use crate::{ThreadId, growth};
 
 /// The name of a waiting closure. It travels as a JS number, so it stays below 2^53: 21 bits of position, 32 bits of serial
 /// number, and every closure has a serial number of its own.
@@ -29,6 +25,12 @@ pub(crate) type Action = Box<dyn FnOnce(ThreadId, JsValue) + Send>;
 pub(crate) struct Key(f64);
 
 const POSITION_BITS: u32 = 21;
+
+/// The most closures that can wait for one thread.
+const MOST: usize = 1 << POSITION_BITS;
+
+/// Slots of an inbox that is used for the first time.
+const FIRST: usize = 64;
 
 impl Key {
     fn new(position: usize, serial: u32) -> Key {
@@ -52,6 +54,8 @@ impl Key {
     }
 }
 
+/// As large as a line of memory, and on one by itself: sender and receiver are at work on neighbouring slots at the same time.
+#[repr(align(64))]
 struct Waiting {
     serial: u32,
     sender: ThreadId,
@@ -60,8 +64,45 @@ struct Waiting {
 
 struct Table {
     slots: Vec<Option<Waiting>>,
-    free: Vec<u32>,
+    /// How many of them are taken.
+    waiting: usize,
+    /// Where the next closure is put, if there is room. Messages are handled roughly in the order in which they come, so this is the
+    /// slot that has been free for longest: a slot that the receiver has just emptied, and a list of free ones, would be lines that travel back and
+    /// forth with every message.
+    next: usize,
     serial: u32,
+}
+
+impl Table {
+    /// A free position, unless two million are taken.
+    fn place(&mut self) -> Option<usize> {
+        let len = self.slots.len();
+        if 2 * self.waiting >= len && len < MOST {
+            // So the search below is short, whatever stays for long.
+            self.slots.resize_with((2 * len).clamp(FIRST, MOST), || None);
+            self.next = len;
+            // Others are about to use it.
+            growth::publish();
+        } else if self.waiting == len {
+            return None;
+        }
+        while self.slots[self.next].is_some() {
+            self.step();
+        }
+        let position = self.next;
+        self.step();
+        Some(position)
+    }
+
+    fn step(&mut self) {
+        self.next = if self.next + 1 == self.slots.len() { 0 } else { self.next + 1 };
+    }
+
+    fn take(&mut self, position: usize) -> Option<Action> {
+        let waiting = self.slots[position].take()?;
+        self.waiting -= 1;
+        Some(waiting.action)
+    }
 }
 
 /// The closures on their way to one thread.
@@ -69,27 +110,28 @@ pub(crate) struct Inbox(SpinMutex<Table>);
 
 impl Inbox {
     pub(crate) const fn new() -> Self {
-        Inbox(SpinMutex::new(Table { slots: Vec::new(), free: Vec::new(), serial: 0 }))
+        Inbox(SpinMutex::new(Table { slots: Vec::new(), waiting: 0, next: 0, serial: 0 }))
+    }
+
+    /// The table, whose memory another thread may just have added (race 55).
+    fn lock(&self) -> SpinMutexGuard<'_, Table> {
+        let table = self.0.lock();
+        growth::adopt();
+        table
     }
 
     /// Begins the serial numbers somewhere else, so that strangers' numbers do not meet ours by chance.
     pub(crate) fn seed(&self, serial: u32) {
-        self.0.lock().serial = serial;
+        self.lock().serial = serial;
     }
 
     /// Stores a closure; `None` gives it back when two million are under way to this thread already.
     pub(crate) fn put(&self, sender: ThreadId, action: Action) -> Result<Key, Action> {
-        let mut table = self.0.lock();
+        let mut table = self.lock();
         let serial = table.serial;
-        let position = match table.free.pop() {
-            Some(position) => position as usize,
-            None if table.slots.len() < 1 << POSITION_BITS => {
-                table.slots.push(None);
-                table.slots.len() - 1
-            }
-            None => return Err(action),
-        };
+        let Some(position) = table.place() else { return Err(action) };
         table.serial = serial.wrapping_add(1);
+        table.waiting += 1;
         table.slots[position] = Some(Waiting { serial, sender, action });
         Ok(Key::new(position, serial))
     }
@@ -97,19 +139,16 @@ impl Inbox {
     /// Takes the closure of this key, if it is still here.
     pub(crate) fn take(&self, key: Key) -> Option<Action> {
         let (position, serial) = key.parts()?;
-        let mut table = self.0.lock();
-        let slot = table.slots.get_mut(position)?;
-        if slot.as_ref()?.serial != serial {
+        let mut table = self.lock();
+        if table.slots.get(position)?.as_ref()?.serial != serial {
             return None;
         }
-        let waiting = slot.take();
-        table.free.push(position as u32);
-        waiting.map(|waiting| waiting.action)
+        table.take(position)
     }
 
     /// Takes the oldest closure of one sender.
     pub(crate) fn take_oldest_of(&self, sender: ThreadId) -> Option<Action> {
-        let mut table = self.0.lock();
+        let mut table = self.lock();
         let now = table.serial;
         let position = table
             .slots
@@ -119,15 +158,13 @@ impl Inbox {
             .filter(|(_, waiting)| waiting.sender == sender)
             .max_by_key(|(_, waiting)| now.wrapping_sub(waiting.serial))?
             .0;
-        let waiting = table.slots[position].take();
-        table.free.push(position as u32);
-        waiting.map(|waiting| waiting.action)
+        table.take(position)
     }
 
     /// Takes everything: the thread will never run it.
     pub(crate) fn clear(&self) -> Vec<Action> {
-        let mut table = self.0.lock();
-        table.free.clear();
+        let mut table = self.lock();
+        (table.waiting, table.next) = (0, 0);
         core::mem::take(&mut table.slots).into_iter().flatten().map(|waiting| waiting.action).collect()
     }
 }
@@ -141,7 +178,7 @@ mod tests {
 
     fn counting(counter: &Arc<AtomicU32>, by: u32) -> Action {
         let counter = Arc::clone(counter);
-        Box::new(move |_, _| {
+        Action::new(move |_, _| {
             counter.fetch_add(by, Ordering::Relaxed);
         })
     }
@@ -164,6 +201,22 @@ mod tests {
         let new = inbox.put(ThreadId::MAIN, counting(&counter, 1)).ok().unwrap();
         assert!(inbox.take(old).is_none());
         assert!(inbox.take(new).is_some());
+    }
+
+    /// Whatever stays for long, what comes and goes finds a place, and the table grows with what waits only.
+    #[test]
+    fn places_are_found_beside_those_that_stay() {
+        let (inbox, counter) = (Inbox::new(), Arc::new(AtomicU32::new(0)));
+        let put = || inbox.put(ThreadId::MAIN, counting(&counter, 1)).ok().unwrap();
+        let staying: Vec<Key> = (0..100).map(|_| put()).collect();
+        for _ in 0..1_000 {
+            let key = put();
+            assert!(inbox.take(key).is_some());
+            assert!(inbox.take(key).is_none());
+        }
+        assert_eq!(inbox.0.lock().slots.len(), 256, "twice what waits, in powers of two");
+        assert!(staying.into_iter().all(|key| inbox.take(key).is_some()));
+        assert_eq!((inbox.0.lock().waiting, Arc::strong_count(&counter)), (0, 1));
     }
 
     #[test]

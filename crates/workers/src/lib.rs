@@ -16,6 +16,7 @@
 
 extern crate alloc;
 
+mod action;
 mod death;
 mod error;
 mod glue;

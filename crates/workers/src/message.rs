@@ -1,13 +1,12 @@
 //! A closure with a JS payload, before it is sent.
 
-use alloc::boxed::Box;
 use core::fmt;
 
 use js_sys::Array;
 use wasm_bindgen::JsValue;
 
 use crate::ThreadId;
-use crate::inbox::Action;
+use crate::action::Action;
 
 /// A closure for another thread, with a JS value that travels beside it.
 ///
@@ -37,7 +36,7 @@ pub struct Message {
 impl Message {
     /// A message that runs `action` at its receiver, with the sender's id and the payload (`undefined` without one).
     pub fn new(action: impl FnOnce(ThreadId, JsValue) + Send + 'static) -> Message {
-        Message { action: Box::new(action), payload: JsValue::UNDEFINED, transfer: None }
+        Message { action: Action::new(action), payload: JsValue::UNDEFINED, transfer: None }
     }
 
     /// The JS value to send. The receiver gets a structured clone of it.

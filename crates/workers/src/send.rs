@@ -77,7 +77,8 @@ pub fn send(target: ThreadId, message: Message) -> Result<(), SendError> {
     // From here to `done` a death of this thread leaves its lane odd, and the receiver settles that.
     let before = lane.begin();
     let posted = LINKS.with_borrow(|links| match links.get(target.slot()) {
-        Some(link) => glue::weblane_post(link, key.to_js(), &payload, transfer.as_ref()),
+        Some(link) if glue::weblane_post(link, key.to_js(), &payload, transfer.as_ref()) => Ok(()),
+        Some(_) => Err(glue::weblane_refusal()),
         None => Err(JsValue::from_str("this thread has no channel yet")),
     });
     let failure = match posted {
@@ -122,7 +123,7 @@ pub(crate) fn deliver(me: ThreadId, key: f64, sender: u32, payload: JsValue) {
     };
     // Dropped last, also when the closure unwinds: the count must go down by one for every message that arrived.
     let _finish = Finish { receiver, sender: ThreadId::from_index(sender), counts: !me.is_main() };
-    let run = || action(ThreadId::from_index(sender), payload);
+    let run = || action.run(ThreadId::from_index(sender), payload);
     // Where panics unwind, one ends here: the hook has reported it, and the thread goes on. Where they abort, it is a trap.
     // Unwind safety: the closure is gone afterwards, with all it had captured.
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));

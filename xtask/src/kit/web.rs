@@ -87,10 +87,13 @@ pub(crate) fn find_tool(name: &str) -> Result<Option<PathBuf>> {
 
 /// The name of the tool's entry in the cache, and of its file there.
 fn tool_entry(name: &str) -> Result<(String, String)> {
-    let source = root().join("tools").join(name.trim_start_matches("weblane-tool-"));
+    let tools = root().join("tools");
+    let mut sources = vec![tools.join(name.trim_start_matches("weblane-tool-"))];
+    // Part of this one.
+    sources.extend((name == "weblane-tool-test-runner").then(|| tools.join("server")));
     let version = wasm_bindgen_version()?;
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    let entry = format!("{name}-{version}-{:016x}-{}", fingerprint(&source)?, std::env::consts::ARCH);
+    let entry = format!("{name}-{version}-{:016x}-{}", fingerprint(&sources)?, std::env::consts::ARCH);
     Ok((entry, file))
 }
 
@@ -104,10 +107,13 @@ fn wasm_bindgen_version() -> Result<String> {
     version.map(str::to_owned).ok_or_else(|| fail(format!("{} names no wasm-bindgen", lock.display())))
 }
 
-/// A number that changes with any file of a tool (FNV-1a over its manifest and its sources, in the order of their names).
-fn fingerprint(source: &Path) -> Result<u64> {
-    let mut files: Vec<PathBuf> = fs::read_dir(source.join("src"))?.flatten().map(|entry| entry.path()).collect();
-    files.push(source.join("Cargo.toml"));
+/// A number that changes with any file of a tool (FNV-1a over its manifests and its sources, in the order of their names).
+fn fingerprint(sources: &[PathBuf]) -> Result<u64> {
+    let mut files = Vec::new();
+    for source in sources {
+        files.extend(fs::read_dir(source.join("src"))?.flatten().map(|entry| entry.path()));
+        files.push(source.join("Cargo.toml"));
+    }
     files.sort();
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for file in files.iter().filter(|file| file.is_file()) {

@@ -74,6 +74,8 @@ struct Count {
     survivors: Vec<String>,
     remembered: usize,
     no_code: usize,
+    /// Noticed by nothing, as argued.
+    equivalent: usize,
     /// Noticed by nothing, and argued to be out of the models' sight.
     unseen: usize,
     /// Noticed by nothing but a test that did not end.
@@ -96,6 +98,13 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
         mutants.iter().for_each(|mutant| println!("{}: {}", mutant.package, mutant.name));
         return Ok(());
     }
+    let mut out_of_reach = 0;
+    for name in CRATES.into_iter().filter(|name| package.is_none_or(|only| only == *name)) {
+        for (mutant, why) in rules::out_of_reach(name)? {
+            println!("{name}: {mutant}: not tried: {why}");
+            out_of_reach += 1;
+        }
+    }
     let memory = Memory::open(target().join("mutants/results.json"), arguments.get_flag("fresh"))?;
     let all = CRATES.into_iter().map(Sources::of).collect::<kit::Result<Vec<_>>>()?;
     let sources = |mutant: &Mutant| all.iter().find(|sources| sources.package == mutant.package);
@@ -117,7 +126,10 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
                 count.no_code += 1;
                 "does not compile".to_owned()
             }
-            (Some(why), Verdict::Survived) => format!("equivalent: {why}"),
+            (Some(why), Verdict::Survived) => {
+                count.equivalent += 1;
+                format!("equivalent: {why}")
+            }
             (None, Verdict::Survived) => {
                 if let Some(why) = &mutant.unseen {
                     count.unseen += 1;
@@ -174,8 +186,9 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     })?;
     let count = count.into_inner().unwrap_or_default();
     println!(
-        "{} from memory, {} noticed only by a test that did not end, {} out of sight, {} that do not compile",
-        count.remembered, count.hung, count.unseen, count.no_code
+        "{} from memory, {} noticed only by a test that did not end, {} equivalent, {} out of sight, {} that do not compile, {out_of_reach} not for this \
+         system",
+        count.remembered, count.hung, count.equivalent, count.unseen, count.no_code
     );
     println!("{} passed, {} failed", mutants.len() - count.survivors.len(), count.survivors.len());
     if count.survivors.is_empty() {

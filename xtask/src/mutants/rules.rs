@@ -13,7 +13,7 @@ use crate::kit::{self, fail, root};
 ///
 /// Its `mutants.json` has the `named` ones, those that are known to be `equivalent`, by name or by file and text those whose like no model can tell from what they
 /// are made of (`unseen`), and perhaps `mechanical`: the beginnings of the files that the
-/// rules are applied to, where these are not all.
+/// rules are applied to, where these are not all; or `elsewhere`: the beginnings of those that this system does not compile, and where they are.
 pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
     let folder = root().join("crates").join(package);
     let named: Value = serde_json::from_str(&fs::read_to_string(folder.join("mutants.json"))?)?;
@@ -23,40 +23,10 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
         })
     };
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
-    let mut found = Vec::new();
-    let mut files = Vec::new();
-    collect(&folder.join("src"), &mut files)?;
-    for file in files {
-        let source = fs::read_to_string(&file)?;
-        let name = file.strip_prefix(&folder).unwrap_or(&file).to_string_lossy().into_owned();
-        if !ruled(&name) {
-            continue;
-        }
-        let mut at = 0;
-        for (index, line) in source.split_inclusive('\n').enumerate() {
-            // Tests, and what models have instead of the real thing.
-            if line.contains("cfg(all(test") || line.starts_with("mod model {") {
-                break;
-            }
-            let code = line.split("//").next().unwrap_or_default();
-            for (column, find, replace) in changes(code) {
-                found.push(Mutant {
-                    package,
-                    mechanical: true,
-                    name: format!("{name}:{}: {find} to {replace}: {}", index + 1, code.trim()),
-                    file: PathBuf::from(&name),
-                    at: at + column,
-                    find,
-                    replace,
-                    equivalent: None,
-                    key: String::new(),
-                    number: 0,
-                    unseen: None,
-                });
-            }
-            at += line.len();
-        }
-    }
+    let elsewhere = where_else(&named);
+    let mut found = by_rule(package, &folder, &|file| {
+        ruled(file) && !elsewhere.iter().any(|(beginning, _)| file.starts_with(beginning))
+    })?;
     for entry in named["named"].as_array().into_iter().flatten() {
         let (file, find) = (text(entry, "file"), text(entry, "find"));
         let source = fs::read_to_string(folder.join(&file))?;
@@ -113,6 +83,66 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
         let count = counts.entry(name.clone()).or_default();
         *count += 1;
         mutant.key = if *count == 1 { format!("{package}: {name}") } else { format!("{package}: {name} ({count})") };
+    }
+    Ok(found)
+}
+
+/// What rules would change in files that this system does not compile: the names, and where they are compiled.
+pub(super) fn out_of_reach(package: &'static str) -> kit::Result<Vec<(String, String)>> {
+    let folder = root().join("crates").join(package);
+    let named: Value = serde_json::from_str(&fs::read_to_string(folder.join("mutants.json"))?)?;
+    let mut found = Vec::new();
+    for (beginning, why) in where_else(&named) {
+        let mutants = by_rule(package, &folder, &|file| file.starts_with(&beginning))?;
+        if mutants.is_empty() {
+            return Err(fail(format!("mutants.json: there is nothing to change in {beginning}")));
+        }
+        found.extend(mutants.into_iter().map(|mutant| (mutant.name, why.clone())));
+    }
+    Ok(found)
+}
+
+/// The beginnings of files, and where they are compiled.
+fn where_else(named: &Value) -> Vec<(String, String)> {
+    let entry = |entry: &Value| Some((entry["file"].as_str()?.to_owned(), entry["why"].as_str()?.to_owned()));
+    named["elsewhere"].as_array().into_iter().flatten().filter_map(entry).collect()
+}
+
+/// Those that are made by rule, in some of a crate's files.
+fn by_rule(package: &'static str, folder: &Path, ruled: &dyn Fn(&str) -> bool) -> kit::Result<Vec<Mutant>> {
+    let mut found = Vec::new();
+    let mut files = Vec::new();
+    collect(&folder.join("src"), &mut files)?;
+    for file in files {
+        let source = fs::read_to_string(&file)?;
+        let name = file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().into_owned();
+        if !ruled(&name) {
+            continue;
+        }
+        let mut at = 0;
+        for (index, line) in source.split_inclusive('\n').enumerate() {
+            // Tests, and what models have instead of the real thing.
+            if line.contains("cfg(all(test") || line.starts_with("mod model {") {
+                break;
+            }
+            let code = line.split("//").next().unwrap_or_default();
+            for (column, find, replace) in changes(code) {
+                found.push(Mutant {
+                    package,
+                    mechanical: true,
+                    name: format!("{name}:{}: {find} to {replace}: {}", index + 1, code.trim()),
+                    file: PathBuf::from(&name),
+                    at: at + column,
+                    find,
+                    replace,
+                    equivalent: None,
+                    key: String::new(),
+                    number: 0,
+                    unseen: None,
+                });
+            }
+            at += line.len();
+        }
     }
     Ok(found)
 }

@@ -82,6 +82,27 @@ pub(crate) fn counts_are_exact(seen: &Seen) {
     seen.note((first, rest));
 }
 
+/// Two sleepers, one is called: the other one sleeps on, although the model lets both look.
+pub(crate) fn who_was_not_called_sleeps_on() {
+    let (word, calls) = (word(), word());
+    let waiters = [0, 1].map(|_| {
+        let (word, calls) = (Arc::clone(&word), Arc::clone(&calls));
+        thread::spawn(move || {
+            if wait(&word, 0, None).unwrap() == Wait::Woken {
+                assert_ne!(calls.fetch_sub(1, Ordering::AcqRel), 0, "nobody has called");
+            }
+        })
+    });
+    calls.store(1, Ordering::Release);
+    if notify(&word, 1) == 0 {
+        calls.store(0, Ordering::Release);
+    }
+    word.store(1, Ordering::Release);
+    calls.fetch_add(2, Ordering::AcqRel);
+    notify_all(&word);
+    waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+}
+
 /// Notifying one word leaves who sleeps on another asleep.
 pub(crate) fn words_are_apart() {
     let (one, two) = (word(), word());

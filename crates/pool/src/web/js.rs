@@ -179,24 +179,26 @@ thread_local! {
     static UNTIMED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// When a message was posted, by the page's clock, and for how many it counts.
+/// When a message was posted, by the page's clock, and for how many it counts: none where others stand for it.
 struct Posted {
     at: f64,
     times: u32,
 }
 
 impl Posted {
-    /// Now, for a message to this thread. `None` where others stand for it.
-    fn now(thread: ThreadId) -> Option<Posted> {
+    /// Now, for a message to this thread.
+    fn now(thread: ThreadId) -> Posted {
         let times = UNTIMED.get() + 1;
         let flood = times < FLOOD && word(thread).is_some_and(|word| word.load().messages() >= FLOOD as i32);
         UNTIMED.set(if flood { times } else { 0 });
-        (!flood).then(|| Posted { at: timing::clock(), times })
+        if flood { Posted { at: 0.0, times: 0 } } else { Posted { at: timing::clock(), times } }
     }
 
     /// The message's first task is about to start.
     fn started(self) {
-        super::host::count_latency(timing::clock() - self.at, self.times);
+        if self.times != 0 {
+            super::host::count_latency(timing::clock() - self.at, self.times);
+        }
     }
 }
 
@@ -242,11 +244,18 @@ fn finish(result: Option<Result<JsReply, JsValue>>, answer: Option<Answer>) {
 fn envelope(thread: ThreadId, task: JsTask, answer: Option<Answer>) -> Message {
     let JsTask { run, payload, transfer, name } = task;
     let posted = Posted::now(thread);
-    let deliver = move |_, payload| {
-        posted.map(Posted::started);
-        finish(run_one(run, name.as_deref(), payload), answer);
+    // Two closures, so that the one that answers nobody is small enough to need no allocation.
+    let message = match answer {
+        None => Message::new(move |_, payload| {
+            posted.started();
+            finish(run_one(run, name.as_deref(), payload), None);
+        }),
+        Some(answer) => Message::new(move |_, payload| {
+            posted.started();
+            finish(run_one(run, name.as_deref(), payload), Some(answer));
+        }),
     };
-    let message = Message::new(deliver).payload(payload);
+    let message = message.payload(payload);
     match transfer {
         Some(objects) => message.transfer(objects),
         None => message,
@@ -283,7 +292,7 @@ fn envelope_of_many(thread: ThreadId, tasks: Vec<JsTask>, answer: Option<Answer>
     }
     let posted = Posted::now(thread);
     let deliver = move |_, payloads| {
-        posted.map(Posted::started);
+        posted.started();
         run_many(runs, payloads, answer);
     };
     let message = Message::new(deliver).payload(payloads.into());

@@ -22,8 +22,7 @@
 //! - *Pop*: read `head`, then the turn of its slot. Holds its value: claim it by moving `head` on; read; set the turn to "free for the next
 //!   position". Behind it: **empty**. Beyond it: again.
 //! - *Full and empty* are said at the second look, a moment after the first (`patience.rs`): a call that fails is mostly made again at once, and
-//!   each look takes the slot's line from
-//!   the other side.
+//!   each look takes the slot's line from the other side.
 //! - *Many at once*: count the slots in a row whose turn it is, and claim them all by one step of the cursor.
 //!
 //! # Argument
@@ -47,7 +46,7 @@ use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 use core::sync::atomic::Ordering;
 
-use crate::patience::{HINTS, pause};
+use crate::patience::wait_a_moment;
 use crate::primitive::{AtomicU32, Padded, publish};
 use crate::slot::{self, empty_slots};
 use crate::storage::{CapacityError, Storage};
@@ -117,32 +116,6 @@ pub type BoxedRing<T> = Queue<T, Box<[Slot<T>]>>;
 /// A queue over storage that the caller lends.
 pub type BorrowedRing<'s, T> = Queue<T, &'s mut [Slot<T>]>;
 
-/// How many positions one side has claimed.
-struct Cursor {
-    at: AtomicU32,
-    /// Where a consumer last waited for a moment, see `patience.rs`. It decides nothing else.
-    waited_at: AtomicU32,
-}
-
-impl Cursor {
-    not_const_in_models! {
-        const fn new(position: u32) -> Self {
-            Cursor { at: AtomicU32::new(position), waited_at: AtomicU32::new(position) }
-        }
-    }
-
-    /// Waits for a moment at a ring that is full or empty: for longer where values were taken since the last time, more than one.
-    #[cold]
-    fn wait(&self, position: u32, pops: bool, capacity: usize) {
-        let mut hints = 4;
-        if pops && position.wrapping_sub(self.waited_at.load(Ordering::Relaxed)) > 1 {
-            self.waited_at.store(position, Ordering::Relaxed);
-            hints = 2 * HINTS;
-        }
-        pause(hints.min(capacity as u32 / 8));
-    }
-}
-
 /// A bounded queue for any number of producers and consumers; see the [module](self) for what a stopped thread does to it.
 ///
 /// # Examples
@@ -162,8 +135,8 @@ impl Cursor {
 /// let queue = weblane_ring::mpmc::fast::Ring::<u32, 3>::new();
 /// ```
 pub struct Queue<T, S: Storage<Slot<T>>> {
-    tail: Padded<Cursor>,
-    head: Padded<Cursor>,
+    tail: Padded<AtomicU32>,
+    head: Padded<AtomicU32>,
     slots: S,
     _values: core::marker::PhantomData<T>,
 }
@@ -243,8 +216,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     not_const_in_models! {
         const fn over(slots: S) -> Self {
             Queue {
-                tail: Padded(Cursor::new(0)),
-                head: Padded(Cursor::new(0)),
+                tail: Padded(AtomicU32::new(0)),
+                head: Padded(AtomicU32::new(0)),
                 slots,
                 _values: core::marker::PhantomData,
             }
@@ -254,8 +227,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     /// Begins at a position.
     fn start_at(&mut self, position: u32, slot: impl Fn(&mut S, usize) -> &mut Slot<T>) {
         let capacity = self.slots.slots().len() as u32;
-        self.tail = Padded(Cursor::new(position));
-        self.head = Padded(Cursor::new(position));
+        self.tail = Padded(AtomicU32::new(position));
+        self.head = Padded(AtomicU32::new(position));
         for offset in 0..capacity {
             let free = position.wrapping_add(offset);
             let index = (free & (capacity - 1)) as usize;
@@ -279,8 +252,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     }
 
     /// Whether the slot of a cursor has not come to that turn.
-    fn is_behind(&self, cursor: &Cursor, holds: bool) -> bool {
-        let position = cursor.at.load(Ordering::Relaxed);
+    fn is_behind(&self, cursor: &AtomicU32, holds: bool) -> bool {
+        let position = cursor.load(Ordering::Relaxed);
         Self::behind(self.slot(position), position, holds) < 0
     }
 
@@ -292,37 +265,35 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
 
     /// Claims positions in a row of one side: the first, and as many more as `more` finds after it. `None`: there is none.
     #[inline]
-    fn claim(&self, cursor: &Cursor, holds: bool, more: impl Fn(u32) -> u32) -> Option<(u32, u32, &Slot<T>)> {
+    fn claim(&self, cursor: &AtomicU32, holds: bool, more: impl Fn(u32) -> u32) -> Option<(u32, u32, &Slot<T>)> {
         // Relaxed, here and below: the turn of the slot orders what matters; an old cursor is found out by the compare-and-swap.
-        let mut position = cursor.at.load(Ordering::Relaxed);
-        // Not in models: the second look is as the first.
-        let mut looks_again = !cfg!(loom);
+        let mut position = cursor.load(Ordering::Relaxed);
+        let mut looked = false;
         loop {
             let slot = self.slot(position);
             match Self::behind(slot, position, holds) {
                 0 => {
                     let count = 1 + more(position.wrapping_add(1));
                     let next = position.wrapping_add(count);
-                    match cursor.at.compare_exchange(position, next, Ordering::Relaxed, Ordering::Relaxed) {
+                    match cursor.compare_exchange(position, next, Ordering::Relaxed, Ordering::Relaxed) {
                         Ok(_) => return Some((position, count, slot)),
                         Err(now) => position = now,
                     }
                 }
                 // The other side has not been here: neither has the cursor gone on (argument 4). It is looked twice.
-                ..0 if !looks_again => return None,
+                ..0 if looked || !wait_a_moment(self.slots.slots().len()) => return None,
                 ..0 => {
-                    looks_again = false;
-                    cursor.wait(position, holds, self.slots.slots().len());
-                    position = cursor.at.load(Ordering::Relaxed);
+                    looked = true;
+                    position = cursor.load(Ordering::Relaxed);
                 }
                 // Others were quicker.
-                _ => position = cursor.at.load(Ordering::Relaxed),
+                _ => position = cursor.load(Ordering::Relaxed),
             }
         }
     }
 
     /// Claims up to `most` positions in a row, at least one.
-    fn claim_many(&self, cursor: &Cursor, holds: bool, most: usize) -> Option<Claim<'_, T, S>> {
+    fn claim_many(&self, cursor: &AtomicU32, holds: bool, most: usize) -> Option<Claim<'_, T, S>> {
         let (next, left, _) = self.claim(cursor, holds, |second| self.in_a_row(second, holds, most - 1))?;
         Some(Claim { queue: self, holds, next, left })
     }
@@ -331,17 +302,16 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Progress
     ///
-    /// Starts again only when another producer has just claimed a place, and once at a full ring, after a moment (4 spin hints). A producer that is
-    /// stopped between its claim and the end of its call hides,
-    /// for as long as it is stopped, its own value and all that are pushed after it.
+    /// Starts again only when another producer has just claimed a place, and once at a full ring, after a moment (at most 64 spin hints; on
+    /// wasm a microsecond). A producer that is stopped between its claim and the end of its call hides, for as long as it is stopped, its own value and
+    /// all that are pushed after it.
     ///
     /// # Memory ordering
     ///
     /// What happens before a push happens before the return of the pop that takes the value; and what happens before a pop, before the return of the
     /// push that takes its place.
     ///
-    /// Two loads, one compare-and-swap, one atomic store (on wasm a swap: two read-modify-writes in all). At a full ring four loads, at an empty one
-    /// five and at times a store.
+    /// Two loads, one compare-and-swap, one atomic store (on wasm a swap: two read-modify-writes in all). At a full or empty ring four loads.
     ///
     /// # Errors
     ///
@@ -358,10 +328,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Progress
     ///
-    /// As [`push`](Queue::push): starts again only when another consumer has just claimed the value, and once at an empty ring, after a moment (64
-    /// spin hints at most, a microsecond
-    /// or two, when several values were taken since the last time; else 4). A consumer that is stopped in the middle keeps
-    /// its place, and all places after it, from producers once they have come around.
+    /// As [`push`](Queue::push): starts again only when another consumer has just claimed the value, and once at an empty ring, after a
+    /// moment. A consumer that is stopped in the middle keeps its place, and all places after it, from producers once they have come around.
     ///
     /// # Memory ordering
     ///
@@ -429,8 +397,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     #[must_use]
     pub fn len(&self) -> usize {
         // Relaxed: a figure that is out of date at once. The head first: the tail that is read later is not behind it.
-        let head = self.head.0.at.load(Ordering::Relaxed);
-        let len = self.tail.0.at.load(Ordering::Relaxed).wrapping_sub(head) as usize;
+        let head = self.head.0.load(Ordering::Relaxed);
+        let len = self.tail.0.load(Ordering::Relaxed).wrapping_sub(head) as usize;
         len.min(self.capacity())
     }
 

@@ -21,6 +21,8 @@
 //!   back out and give the cell back.
 //! - *Pop*: take the oldest cell of `ready`; if there is none, **empty**. Read the value; give the cell back.
 //! - *Many at once*: the same, one after the other, from where the last one ended.
+//! - *Full and empty* are said at the second look, a moment after the first (`patience.rs`): a call that fails is mostly made again at once, and each
+//!   look takes the entry's line from the other side. A batch that has moved a value says it at the first look, which nobody waits at.
 //!
 //! # Argument
 //!
@@ -33,7 +35,8 @@
 //!    values can do without such a bound: a call that is stopped while it copies a value takes that value's memory with it, for ever.) Beyond it,
 //!    "full" means that every cell is taken. Each call that died half-way costs one spare cell.
 //! 4. *Lock-free.* A search ends, alone, after at most `capacity + 2` loads. The exchange after it fails only if another call has taken effect. A
-//!    call that finds no free cell twice ends; it looks again only if a flag has changed between: a flag changes when a call claims its one cell, or
+//!    call that finds no free cell twice ends; the second look of a whole call is as the first, with a bounded number of hints before it; a round
+//!    through the cells is made again only if a flag has changed between: a flag changes when a call claims its one cell, or
 //!    gives it back at its end, so that for ever to look is to see calls end for ever. And nothing waits for a cell in somebody's hand.
 //!
 //! # Turns come again
@@ -63,6 +66,7 @@ mod word;
 use alloc::{boxed::Box, vec::Vec};
 use core::fmt;
 
+use crate::patience::wait_a_moment;
 use crate::primitive::Padded;
 use crate::slot::empty_slots;
 use crate::storage::{CapacityError, Storage};
@@ -334,11 +338,24 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         Some((place.plus(1), value))
     }
 
+    /// Looks once more for a place, a moment after there was none.
+    #[cold]
+    fn push_again(&self, value: T) -> Result<Position, T> {
+        if wait_a_moment(self.capacity()) { self.push_from(self.tail.0.load(), value) } else { Err(value) }
+    }
+
+    /// Looks once more for a value, a moment after there was none.
+    #[cold]
+    fn pop_again(&self) -> Option<(Position, T)> {
+        if wait_a_moment(self.capacity()) { self.pop_from(self.head.0.load()) } else { None }
+    }
+
     /// Appends a value.
     ///
     /// # Progress
     ///
-    /// Lock-free: looks again only when another call has taken effect or given a cell back.
+    /// Lock-free: looks again only when another call has taken effect or given a cell back, and once at a full ring, after
+    /// a moment (at most 64 spin hints; on wasm a microsecond).
     ///
     /// # Memory ordering
     ///
@@ -354,7 +371,7 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     #[inline]
     pub fn push(&self, value: T) -> Result<(), T> {
         let was = self.tail.0.load();
-        let now = self.push_from(was, value)?;
+        let now = self.push_from(was, value).or_else(|value| self.push_again(value))?;
         Self::leave(&self.tail.0, was, now);
         Ok(())
     }
@@ -363,7 +380,7 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     ///
     /// # Progress
     ///
-    /// Lock-free: looks again only when another call has taken effect.
+    /// Lock-free: looks again only when another call has taken effect, and once at an empty ring, after a moment, as [`push`](Queue::push).
     ///
     /// # Memory ordering
     ///
@@ -372,7 +389,7 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
     #[inline]
     pub fn pop(&self) -> Option<T> {
         let was = self.head.0.load();
-        let (now, value) = self.pop_from(was)?;
+        let (now, value) = self.pop_from(was).or_else(|| self.pop_again())?;
         Self::leave(&self.head.0, was, now);
         Some(value)
     }
@@ -408,7 +425,9 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         let was = self.tail.0.load();
         let (mut now, mut count) = (was, 0);
         let result = values.try_for_each(|value| {
-            now = self.push_from(now, value)?;
+            now = self
+                .push_from(now, value)
+                .or_else(|value| if count == 0 { self.push_again(value) } else { Err(value) })?;
             count += 1;
             Ok(())
         });
@@ -456,7 +475,8 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         let was = self.head.0.load();
         let (mut now, mut count) = (was, 0);
         while count < most {
-            let Some((next, value)) = self.pop_from(now) else { break };
+            let found = self.pop_from(now).or_else(|| if count == 0 { self.pop_again() } else { None });
+            let Some((next, value)) = found else { break };
             (now, count) = (next, count + 1);
             take(value);
         }
@@ -505,7 +525,9 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
 
 impl<T, S: Storage<Slot<T>>> Drop for Queue<T, S> {
     fn drop(&mut self) {
-        while let Some(value) = self.pop() {
+        let mut head = self.head.0.load();
+        while let Some((next, value)) = self.pop_from(head) {
+            head = next;
             drop(value);
         }
     }

@@ -100,13 +100,14 @@ impl<T> Blocks<T> {
 
     /// A block that nobody uses, with nothing after it.
     pub(super) fn take(&self) -> u32 {
-        // Acquire: pairs with the Release in `give`.
+        // Acquire: pairs with the Release in `give`, here and where the exchange fails.
         let mut top = self.free.0.load(Ordering::Acquire);
         while top as u32 != 0 {
             // Relaxed: if the block was taken by somebody else, this may be anything, and the tag has changed.
             let below = self.get(top as u32 - 1).below.load(Ordering::Relaxed);
             let next = (top >> 32).wrapping_add(1) << 32 | u64::from(below);
-            match self.free.0.compare_exchange(top, next, Ordering::Acquire, Ordering::Acquire) {
+            // Relaxed on success: what was there is, tag and all, what was acquired before.
+            match self.free.0.compare_exchange(top, next, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => return top as u32 - 1,
                 Err(now) => top = now,
             }
@@ -120,9 +121,9 @@ impl<T> Blocks<T> {
             if bucket.load(Ordering::Acquire).is_null() {
                 let blocks: Box<[Block<T>]> = (0..1_u32 << index).map(|_| Block::new(self.young)).collect();
                 let blocks = Box::into_raw(blocks);
-                // Release: pairs with the Acquire above.
+                // Release: pairs with the Acquire above, and with the one here, of whoever comes too late.
                 let made =
-                    bucket.compare_exchange(ptr::null_mut(), blocks.cast(), Ordering::Release, Ordering::Relaxed);
+                    bucket.compare_exchange(ptr::null_mut(), blocks.cast(), Ordering::Release, Ordering::Acquire);
                 if made.is_err() {
                     // SAFETY: it was just made, and nobody has got to know it.
                     drop(unsafe { Box::from_raw(blocks) });
@@ -164,10 +165,78 @@ impl<T> Blocks<T> {
 impl<T> Drop for Blocks<T> {
     fn drop(&mut self) {
         for (bucket, blocks) in self.buckets.iter().enumerate() {
-            if let Some(blocks) = NonNull::new(blocks.load(Ordering::Acquire)) {
+            // Relaxed: who drops the blocks has them for himself, and whoever gave up the channel last has ordered everything before.
+            if let Some(blocks) = NonNull::new(blocks.load(Ordering::Relaxed)) {
                 // SAFETY: made by `take` from a box of so many.
                 drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(blocks.as_ptr(), 1 << bucket)) });
             }
         }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::Blocks;
+
+    fn model(check: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = builder.preemption_bound.or(Some(2));
+        builder.check(check);
+    }
+
+    /// Uses a block as one to whom it is new. loom knows who has made the cells and atomics in it, and that whoever touches them must have seen that.
+    fn touch(blocks: &Blocks<u32>, number: u32) {
+        let block = blocks.get(number);
+        block.number.store(number, super::Ordering::Relaxed);
+        // SAFETY: the block was taken, so nobody else uses it; loom would tell.
+        block.slots[0].value.with_mut(|value| unsafe { (*value).write(number) });
+    }
+
+    /// Two want a block of a bucket that is not there yet: one of them makes it, and the other one sees its blocks as they were made.
+    #[test]
+    fn two_make_a_bucket() {
+        model(|| {
+            let blocks = Arc::new(Blocks::new(0));
+            // The next two share a bucket.
+            assert_eq!(blocks.take(), 0);
+            let other = Arc::clone(&blocks);
+            let take = |blocks: &Blocks<u32>| {
+                let number = blocks.take();
+                touch(blocks, number);
+                number
+            };
+            let thread = thread::spawn(move || take(&other));
+            let mine = take(&blocks);
+            assert_eq!(mine + thread.join().unwrap(), 3, "1 and 2");
+        });
+    }
+
+    /// One takes what another one gives, a block that he has never heard of: he sees it as it was made, be it that he learns of it only when his
+    /// first attempt fails.
+    #[test]
+    fn one_takes_what_another_has_made() {
+        model(|| {
+            let blocks = Arc::new(Blocks::new(0));
+            let first = blocks.take();
+            blocks.give(first);
+            let threads = [0, 1].map(|many| {
+                let blocks = Arc::clone(&blocks);
+                thread::spawn(move || {
+                    let number = blocks.take();
+                    touch(&blocks, number);
+                    if many == 1 {
+                        let another = blocks.take();
+                        touch(&blocks, another);
+                        blocks.give(another);
+                    }
+                    number
+                })
+            });
+            let numbers = threads.map(|thread| thread.join().unwrap());
+            assert_ne!(numbers[0], numbers[1]);
+        });
     }
 }

@@ -223,3 +223,75 @@ impl WaitGroup {
         Turn::new(Nobody(self))
     }
 }
+
+#[cfg(all(test, loom))]
+mod models {
+    use core::mem;
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
+    use std::task::Wake;
+
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::{Begin, Once};
+    use crate::{LockError, Parker, ThreadNumber};
+
+    struct Call(Parker);
+
+    impl Wake for Call {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        let call = std::sync::Arc::new(Call(Parker::new()));
+        let waker = Waker::from(std::sync::Arc::clone(&call));
+        let mut future = pin!(future);
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => call.0.park().unwrap(),
+            }
+        }
+    }
+
+    /// Somebody is at it, and dies in the middle, while `waits` runs on another thread.
+    fn maker_dies(waits: fn(&Once)) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = builder.preemption_bound.or(Some(2));
+        builder.check(move || {
+            let once = Arc::new(Once::new());
+            let (own, dead) = (ThreadNumber::claim().unwrap(), ThreadNumber::claim().unwrap());
+            dead.adopt();
+            match once.begin() {
+                Begin::Mine(running) => mem::forget(running),
+                _ => unreachable!("nobody else is there"),
+            }
+            own.adopt();
+            let other = Arc::clone(&once);
+            let waiter = thread::spawn(move || {
+                ThreadNumber::claim().unwrap().adopt();
+                waits(&other);
+            });
+            dead.abandon();
+            waiter.join().unwrap();
+        });
+    }
+
+    /// A future that comes to do it does it when the maker dies, however far it has come.
+    #[test]
+    fn once_doing_future_vs_abandon() {
+        maker_dies(|once| {
+            block_on(once.call_once_async(|| ()));
+            assert!(once.is_completed());
+        });
+    }
+
+    /// One that only waits learns it.
+    #[test]
+    fn once_waiting_future_vs_abandon() {
+        maker_dies(|once| assert_eq!(block_on(once.wait_async()), Err(LockError::Abandoned)));
+    }
+}

@@ -224,7 +224,8 @@ impl RawRwLock {
             // Acquire: pairs with the Release in `wake_writer`; who reads the gate as it was stepped sees the bit as it was cleared before.
             let gate = self.gate.load(Ordering::Acquire);
             let seen = self.load();
-            if seen.is_free() || !seen.has(WRITERS) || seen.has(ABANDONED) {
+            // That it is free is only a short cut: whoever freed it with the bit in it is about to step the gate. For a dead holder `sleep` looks.
+            if seen.is_free() || !seen.has(WRITERS) {
                 continue;
             }
             owner::sleep(&self.word, &self.gate, gate);
