@@ -9,20 +9,11 @@ mod unwinding {
 
     use tests_browser::{Soon, eventually, pool, soon, workers};
     use wasm_bindgen::JsValue;
-    use wasm_bindgen::prelude::wasm_bindgen;
     use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
     use weblane_pool::{JoinError, JsError, JsTask, join, scope};
     use weblane_workers::{Message, Status, ThreadId, send, status};
 
     wasm_bindgen_test_configure!(run_in_browser);
-
-    /// Runs on each thread while its instance is made, and has the glue look for its mark of race 50 then: it does so once, in the first call from JS.
-    #[wasm_bindgen(start)]
-    fn calls_js_that_calls_rust() {
-        let mut called = 0;
-        js_sys::Array::of1(&JsValue::NULL).for_each(&mut |_, _, _| called += 1);
-        assert_eq!(called, 1);
-    }
 
     #[wasm_bindgen_test]
     async fn race_18_a_panic_reaches_its_handle_and_the_pool_goes_on() {

@@ -297,7 +297,7 @@ function serve() {
   // knows the real flag's address by heart, never sees it set. Nobody takes the real flag back: the main thread sets it, when it traps.
   //
   // This happens while the module is instantiated, before any of its code has run: a start function may call JS that calls Rust, and the
-  // glue looks for the flag's address at the first such call, once.
+  // glue looks for the flag's address at the first such call, once. (No test: wasm-bindgen's test runner runs no start functions.)
   const isolated = (trapped, instantiate) => {
     const { Instance } = WebAssembly;
     WebAssembly.Instance = class extends Instance {

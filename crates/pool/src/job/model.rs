@@ -63,7 +63,7 @@ fn race_40_queued_again_vs_made_and_run() {
         if let Some(again) = header.again(1) {
             again.run_if_queued(REAPER);
         }
-        maker.join().unwrap();
+        maker.join().expect("it ended");
         assert_eq!(ran.load(Ordering::Relaxed), 1);
         1
     });
@@ -89,7 +89,7 @@ fn race_40_queued_again_vs_made_anew() {
             assert_eq!(again.header().state().tag(), 1, "a job of another pool was queued in this one");
             again.run_if_queued(REAPER);
         }
-        worker.join().unwrap();
+        worker.join().expect("it ended");
         assert_eq!(ran.load(Ordering::Relaxed), 1);
         1 + others.load(Ordering::Relaxed)
     });
@@ -115,7 +115,7 @@ fn race_40_told_again_vs_made_anew() {
         });
         // SAFETY: that one is an invention, and runs nothing any more.
         assert!(!unsafe { header.trap(DEAD, "") });
-        handle.join().unwrap();
+        handle.join().expect("it ended");
         assert_eq!(ran.load(Ordering::Relaxed), 1);
         1 + next.load(Ordering::Relaxed)
     });
