@@ -139,7 +139,7 @@ pub(crate) unsafe fn bury<H: Host>(core: &Core<H>, dead: usize) {
 }
 
 /// What is known of the claimer of a branch that nobody has marked.
-pub(super) enum Lost {
+pub(crate) enum Lost {
     /// He is dead.
     Yes,
     /// Somebody dead wanted it, and somebody alive does: look again.
@@ -148,7 +148,7 @@ pub(super) enum Lost {
 
 /// Looks whether the youngest branch of worker `me`, which was claimed and not marked with its thief's number, was claimed by a worker that has died since;
 /// then it is marked as lost. `None` if nobody dead has wanted it. The argument stands in [`window`](super::window).
-pub(super) fn lost_before_mark<H: Host>(core: &Core<H>, me: usize, header: &Header) -> Option<Lost> {
+pub(crate) fn lost_before_mark<H: Host>(core: &Core<H>, me: usize, header: &Header) -> Option<Lost> {
     let window = &core.host().lane(me).window;
     let index = window.youngest();
     let wanted = |by: Thief| {

@@ -72,7 +72,9 @@
 //! | DONE, or the read of it, is relaxed | `join_claim_vs_thief`, `join_claim_vs_two_thieves` |
 //! | the reaper does not ring; the dead are not marked; the wish is not written down, or struck out too soon | `claimed_and_died` |
 //! | the receipt is not given in the dead one's place | `claimed_and_died_before_the_receipt` |
-//! | a wish of somebody alive does not count; the mark is not looked at again | `wanted_by_the_dead_claimed_by_the_living` |
+//! | a wish of somebody alive does not count | `wanted_by_the_dead_claimed_by_the_living` |
+//! | the mark is not looked at again | `marked_while_the_owner_looks_for_the_dead` |
+//! | the wish is not struck out | `claimed_by_the_dead_after_the_living` |
 //! | the hint is not looked at again, is relaxed, or is not left by the thief | `window_hint_is_not_overlooked` |
 
 pub(crate) mod branch;

@@ -7,7 +7,7 @@ use loom::thread;
 use weblane_futex::AtomicU32;
 
 use super::model::{ModelHost, Pool, as_seat, model, model_of_two_workers, pool_that_forks, start, wait_for};
-use crate::fork::branch::{Branch, run_taken};
+use crate::fork::branch::{Branch, Lost, lost_before_mark, run_taken};
 use crate::fork::hot;
 use crate::fork::join::join_in;
 use crate::host::Host;
@@ -320,5 +320,67 @@ fn wanted_by_the_dead_claimed_by_the_living() {
         assert_eq!(b, 0);
         thief.join().unwrap();
         assert_eq!(counter.load(Ordering::Acquire), 1);
+    });
+}
+
+/// The same, with the owner's look between the living thief's claim and his mark: he strikes out what he wanted while the owner looks, and the branch is his all the same.
+#[test]
+fn marked_while_the_owner_looks_for_the_dead() {
+    model(|| {
+        let pool = pool_that_forks(3);
+        pool.host().lane(2).window.want_and_die(0, 0);
+        pool.bury(2);
+        let counter = AtomicU32::new(0);
+        as_worker(&pool, 0, || {
+            let window = &pool.host().lane(0).window;
+            let branch = Branch::new::<ModelHost>(0, count(&counter));
+            // SAFETY: this thread is worker 0; the branch stays here until it is popped or settled.
+            assert!(unsafe { window.push(branch.as_pointer()) });
+            let thief = one_theft(&pool, 1);
+            // The thief begins, at no cost of a preemption.
+            thread::yield_now();
+            // SAFETY: as above.
+            if unsafe { window.pop() } {
+                // SAFETY: popped.
+                drop(unsafe { branch.into_closure() });
+            } else {
+                let header = branch.header();
+                let state = header.announce_sleeper();
+                if state.thief().is_none() && !state.done() {
+                    let _ = lost_before_mark(&*pool, 0, header);
+                }
+                crate::fork::join::wait_for(&*pool, 0, header);
+                assert!(!header.state().lost(), "its thief lives");
+                // SAFETY: it was taken and is done.
+                unsafe { window.settle() };
+            }
+            thief.join().unwrap();
+        });
+    });
+}
+
+/// What a thief wanted and has had does not count for the next branch with the same number, whose thief dies.
+#[test]
+fn claimed_by_the_dead_after_the_living() {
+    model(|| {
+        let pool = pool_that_forks(3);
+        as_worker(&pool, 0, || {
+            let window = &pool.host().lane(0).window;
+            let first = Branch::new::<ModelHost>(0, || ());
+            // SAFETY: this thread is worker 0; the branches stay here until they are settled.
+            assert!(unsafe { window.push(first.as_pointer()) });
+            assert!(one_theft(&pool, 1).join().unwrap());
+            // SAFETY: it was taken and is done.
+            unsafe { window.settle() };
+            let second = Branch::new::<ModelHost>(0, || ());
+            // SAFETY: as above.
+            assert!(unsafe { window.push(second.as_pointer()) });
+            assert_eq!(window.claim(0, &pool.host().lane(2).window), Some(0));
+            pool.bury(2);
+            assert!(matches!(lost_before_mark(&*pool, 0, second.header()), Some(Lost::Yes)));
+            assert!(second.header().state().lost());
+            // SAFETY: as above.
+            unsafe { window.settle() };
+        });
     });
 }
