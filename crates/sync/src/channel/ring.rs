@@ -13,18 +13,19 @@
 //!
 //! # Steps
 //!
-//! - *Push*: read `tail` (closed: **closed**), then the turn of its slot. Free for it: claim it by moving `tail` on; write; turn to "holds". Behind it: if
-//!   `tail` is still the same, **full**. Else again.
+//! - *Push*: read `tail` (closed: **closed**), then the turn of its slot. Free for it: claim it by moving `tail` on; write; turn to "holds". Behind it:
+//!   **full**. Beyond it: somebody else was quicker, again.
 //! - *Pop*: read `head`, then the turn of its slot. Holds its value: claim it by moving `head` on; read; turn to "free for the next lap".
-//!   Behind it: if `head` is still the same, nothing: then if `tail` is closed and equal to `head`, **closed**; closed and not equal: again;
-//!   else **empty**.
+//!   Behind it, nothing: then if `tail` is closed and equal to `head`, **closed**; closed and not equal: again; else **empty**. Beyond it: again.
 //! - *Close*: set bit 0 of `tail`. A claim compares the whole word, so none succeeds afterwards.
 //!
 //! # Argument
 //!
 //! 1. *Exclusion.* Each position is claimed once by each side; and its turn says whether the other side is done.
 //! 2. *Full and empty* mean that the slot at the cursor was not this side's: its value may be on its way in or out, and another one behind it may be
-//!    complete. Whoever is under way wakes one when he is done, and who has got something wakes the next (see `wait`).
+//!    complete. Whoever is under way wakes one when he is done, and who has got something wakes the next (see `wait`). No second look at the cursor is
+//!    needed: it passes a position only after the slot has come to its turn, and turns do not go back, so a turn that is behind says that the cursor
+//!    had not gone on when the turn was read. A channel that closes at that moment closes after the call.
 //! 3. *Closed is last.* When `tail` is seen closed and equal to `head`, every position that was ever claimed has been received. The channel
 //!    closes when the last sender goes, so nobody is under way, and a slot that is not ready belongs to a stale `head`.
 //! 4. *No lock.* A thread that is stopped in the middle of a call blocks its slot, and so the others' values behind it, but no other thread: they find
@@ -137,12 +138,10 @@ impl<T> Ring<T> {
                     }
                     Err(now) => at = now,
                 }
+            } else if behind < 0 {
+                return Err(Refused::Full(value));
             } else {
-                let now = self.tail.0.load(Ordering::Relaxed);
-                if behind < 0 && now == at {
-                    return Err(Refused::Full(value));
-                }
-                at = now;
+                at = self.tail.0.load(Ordering::Relaxed);
             }
         }
     }
@@ -168,12 +167,10 @@ impl<T> Ring<T> {
                     }
                     Err(now) => at = now,
                 }
+            } else if behind < 0 {
+                return Err(at);
             } else {
-                let now = self.head.0.load(Ordering::Relaxed);
-                if behind < 0 && now == at {
-                    return Err(at);
-                }
-                at = now;
+                at = self.head.0.load(Ordering::Relaxed);
             }
         }
     }
