@@ -43,7 +43,14 @@ fn fill_workspace(copy: &Path) -> kit::Result<()> {
     let (Some(members), Some(package)) = (manifest.find("members = ["), manifest.find("[workspace.package]")) else {
         return Err(fail("the workspace's manifest has no members"));
     };
-    let manifest = format!("{}members = [\"crates/*\", \"model\"]\n\n{}", &manifest[..members], &manifest[package..]);
+    let head = format!("{}members = [\"crates/*\", \"model\"]\n\n", &manifest[..members]);
+    // Without the patches: they are for tools, which are not copied.
+    let manifest = match (manifest.find("[patch."), manifest.find("[workspace.lints")) {
+        (Some(patch), Some(lints)) if package < patch && patch < lints => {
+            format!("{head}{}{}", &manifest[package..patch], &manifest[lints..])
+        }
+        _ => format!("{head}{}", &manifest[package..]),
+    };
     put(&copy.join("Cargo.toml"), manifest.as_bytes())?;
     // Cargo leaves out what the members do not need.
     if !copy.join("Cargo.lock").exists() {
