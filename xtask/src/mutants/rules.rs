@@ -189,7 +189,7 @@ fn changes(code: &str) -> Vec<(usize, String, String)> {
         for (column, _) in code.match_indices(whole) {
             // An exchange whose result nobody uses is a store, and a split one is the same.
             let is_used =
-                *whole != ".swap(" || code[..column].trim_start().contains([' ', '(']) || !code.ends_with(';');
+                *whole != ".swap(" || code[..column].trim_start().contains([' ', '(']) || !code.trim_end().ends_with(';');
             if is_used {
                 found.push((column, (*whole).to_owned(), format!(".split_{}", &whole[1..])));
             }
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(to, ["Ordering::Acquire", "Ordering::Release", ".split_compare_exchange("]);
         assert_eq!(changes("position as usize & (slots - 1)"), [(26, " - 1".to_owned(), " - 2".to_owned())]);
         assert!(changes("self.left.checked_sub(1)").is_empty());
-        assert!(changes("    slot.swap(1, Ordering::Relaxed);").is_empty());
+        assert!(changes("    slot.swap(1, Ordering::Relaxed);\n").is_empty());
     }
 
     #[test]
