@@ -188,8 +188,9 @@ fn changes(code: &str) -> Vec<(usize, String, String)> {
     for whole in SPLIT {
         for (column, _) in code.match_indices(whole) {
             // An exchange whose result nobody uses is a store, and a split one is the same.
-            let is_used =
-                *whole != ".swap(" || code[..column].trim_start().contains([' ', '(']) || !code.trim_end().ends_with(';');
+            let is_used = *whole != ".swap("
+                || code[..column].trim_start().contains([' ', '('])
+                || !code.trim_end().ends_with(';');
             if is_used {
                 found.push((column, (*whole).to_owned(), format!(".split_{}", &whole[1..])));
             }
