@@ -8,6 +8,8 @@ use wasm_bindgen::JsValue;
 pub use registry::waiters_of_this_thread;
 pub use wait_async::{WaitAsync, wait_async};
 
+// Who blocks asks; without atomics nobody blocks.
+#[cfg(target_feature = "atomics")]
 pub(crate) use registry::assert_not_armed;
 
 /// Installs a hook that asks the JS world once for each thread: dedicated and shared workers may block, and so may threads

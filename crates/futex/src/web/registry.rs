@@ -322,6 +322,7 @@ pub fn waiters_of_this_thread() -> usize {
 }
 
 /// Fails if this thread is about to block on a word for which it has a waiter, which would take the notification meant for it.
+#[cfg(target_feature = "atomics")]
 pub(crate) fn assert_not_armed(word: &AtomicU32) {
     let armed = with(|registry| registry.waiters.iter().any(|waiter| core::ptr::eq(waiter.word, word)));
     assert!(
