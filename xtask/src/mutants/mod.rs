@@ -43,6 +43,7 @@ pub(crate) fn command() -> Command {
 }
 
 /// A change of one place in one file.
+#[derive(Default)]
 struct Mutant {
     /// The crate: its folder under `crates`.
     package: &'static str,

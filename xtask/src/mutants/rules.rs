@@ -35,19 +35,7 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
         };
         let (file, replace) = (PathBuf::from(file), text(entry, "replace"));
         let name = text(entry, "name");
-        found.push(Mutant {
-            package,
-            mechanical: false,
-            name,
-            file,
-            at,
-            find,
-            replace,
-            equivalent: None,
-            key: String::new(),
-            number: 0,
-            unseen: None,
-        });
+        found.push(Mutant { package, mechanical: false, name, file, at, find, replace, ..Mutant::default() });
     }
     for entry in named["equivalent"].as_array().into_iter().flatten() {
         let (name, why) = (text(entry, "name"), text(entry, "why"));
@@ -135,10 +123,7 @@ fn by_rule(package: &'static str, folder: &Path, ruled: &dyn Fn(&str) -> bool) -
                     at: at + column,
                     find,
                     replace,
-                    equivalent: None,
-                    key: String::new(),
-                    number: 0,
-                    unseen: None,
+                    ..Mutant::default()
                 });
             }
             at += line.len();
