@@ -30,7 +30,8 @@ impl Ended {
     }
 
     pub(crate) fn set(&self) {
-        self.word.swap(ENDED, Ordering::AcqRel);
+        // Release: pairs with the Acquire in `is_set`.
+        self.word.swap(ENDED, Ordering::Release);
         weblane_futex::notify_all(&self.word);
         // Woken outside the lock: a waker's code is anybody's.
         let wakers = self.wakers.with(core::mem::take);

@@ -115,10 +115,8 @@ pub(crate) struct Header {
     waker: UnsafeCell<Option<Waker>>,
     storage: UnsafeCell<Storage>,
     /// The header's number in the slab.
-    #[cfg(not(loom))]
     pub(crate) number: AtomicU32,
     /// The next free header, for the slab.
-    #[cfg(not(loom))]
     pub(crate) next: AtomicU32,
     /// How often it was given back, if a model makes it anew; its memory stays then.
     #[cfg(loom)]
@@ -133,16 +131,17 @@ unsafe impl Send for Header {}
 
 impl Header {
     #[cfg(not(loom))]
-    #[expect(clippy::declare_interior_mutable_const, reason = "a value to copy into each place of the slab")]
-    pub(crate) const EMPTY: Header = Header {
-        state: AtomicU32::new(0),
-        references: AtomicU32::new(0),
-        act: UnsafeCell::new(None),
-        waker: UnsafeCell::new(None),
-        storage: UnsafeCell::new(Storage::uninit()),
-        number: AtomicU32::new(0),
-        next: AtomicU32::new(0),
-    };
+    pub(crate) const fn empty() -> Header {
+        Header {
+            state: AtomicU32::new(0),
+            references: AtomicU32::new(0),
+            act: UnsafeCell::new(None),
+            waker: UnsafeCell::new(None),
+            storage: UnsafeCell::new(Storage::uninit()),
+            number: AtomicU32::new(0),
+            next: AtomicU32::new(0),
+        }
+    }
 
     #[cfg(loom)]
     pub(crate) fn empty() -> Header {
@@ -152,6 +151,8 @@ impl Header {
             act: UnsafeCell::new(None),
             waker: UnsafeCell::new(None),
             storage: UnsafeCell::new(Storage::uninit()),
+            number: AtomicU32::new(0),
+            next: AtomicU32::new(0),
             given_back: None,
         }
     }

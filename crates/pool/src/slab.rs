@@ -11,7 +11,7 @@ use crate::job::Header;
 #[cfg(not(any(loom, shuttle)))]
 use crate::job::JobRef;
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(any(not(any(loom, shuttle)), all(loom, test)))]
 mod pooled {
     use alloc::boxed::Box;
     use alloc::vec::Vec;
@@ -23,15 +23,25 @@ mod pooled {
     use crate::primitive::{AtomicPtr, AtomicU32};
 
     /// Headers that exist from the start.
-    const STATIC: usize = 1024;
+    const STATIC: usize = if cfg!(loom) { 1 } else { 1024 };
     /// Chunks: chunk `k` has `STATIC << k` headers, so that 20 hold more than memory does.
-    const CHUNKS: usize = 20;
+    const CHUNKS: usize = if cfg!(loom) { 2 } else { 20 };
 
-    static HEADERS: [Header; STATIC] = [const { Header::EMPTY }; STATIC];
-    static MORE: [AtomicPtr<Header>; CHUNKS] = [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS];
-    static FREE: FreeList = FreeList::new();
-    /// How many headers were ever given out.
-    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    pub(super) struct Slab {
+        first: [Header; STATIC],
+        more: [AtomicPtr<Header>; CHUNKS],
+        free: FreeList,
+        /// How many headers were ever given out.
+        given: AtomicU32,
+    }
+
+    #[cfg(not(loom))]
+    pub(super) static SLAB: Slab = Slab {
+        first: [const { Header::empty() }; STATIC],
+        more: [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS],
+        free: FreeList::new(),
+        given: AtomicU32::new(0),
+    };
 
     /// The chunk of a header beyond the static ones, and its place there.
     const fn chunk_of(number: u32) -> (usize, usize) {
@@ -40,65 +50,118 @@ mod pooled {
         (chunk, index - (STATIC << chunk))
     }
 
-    /// A header that was given out once.
-    fn get(number: u32) -> &'static Header {
-        if number as usize <= STATIC {
-            return &HEADERS[number as usize - 1];
+    impl Slab {
+        /// A header that was given out once.
+        fn get(&self, number: u32) -> &Header {
+            if number as usize <= STATIC {
+                return &self.first[number as usize - 1];
+            }
+            let (chunk, offset) = chunk_of(number);
+            // Acquire: pairs with the Release in `make`; whoever has the number has it from `make`, or by way of the free list.
+            let first = self.more[chunk].load(Ordering::Acquire);
+            // SAFETY: the number was given out, so its chunk is there, and for ever; `chunk_of` keeps to its length.
+            unsafe { &*first.add(offset) }
         }
-        let (chunk, offset) = chunk_of(number);
-        // Acquire: pairs with the Release in `make`; whoever has the number has it from `make`, or by way of the free list.
-        let first = MORE[chunk].load(Ordering::Acquire);
-        // SAFETY: the number was given out, so its chunk is there, and for ever; `chunk_of` keeps to its length.
-        unsafe { &*first.add(offset) }
-    }
 
-    /// A header that was never used, from memory that is made now if need be.
-    #[cold]
-    fn make() -> u32 {
-        // Relaxed: only the number must be different.
-        let number = GIVEN.fetch_add(1, Ordering::Relaxed) + 1;
-        if number as usize > STATIC {
-            let (chunk, _) = chunk_of(number);
-            if MORE[chunk].load(Ordering::Acquire).is_null() {
+        /// Whether there is memory for this number: it may be given out, and its chunk still be in the making.
+        fn is_there(&self, number: u32) -> bool {
+            // Relaxed: `get` reads it again.
+            number as usize <= STATIC || !self.more[chunk_of(number).0].load(Ordering::Relaxed).is_null()
+        }
+
+        /// A header that was never used, from memory that is made now if need be.
+        #[cold]
+        fn make(&self) -> u32 {
+            // Relaxed: only the number must be different.
+            let number = self.given.fetch_add(1, Ordering::Relaxed) + 1;
+            if !self.is_there(number) {
+                let (chunk, _) = chunk_of(number);
                 let mut headers = Vec::with_capacity(STATIC << chunk);
-                headers.resize_with(STATIC << chunk, || Header::EMPTY);
+                headers.resize_with(STATIC << chunk, Header::empty);
                 let mine = Box::into_raw(headers.into_boxed_slice());
                 let (null, first) = (ptr::null_mut(), mine.cast::<Header>());
                 // Release: pairs with the Acquire in `get`. A chunk that comes second was shared with nobody.
-                if MORE[chunk].compare_exchange(null, first, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                if self.more[chunk].compare_exchange(null, first, Ordering::Release, Ordering::Relaxed).is_err() {
                     // SAFETY: made from a box just now.
                     drop(unsafe { Box::from_raw(mine) });
                 }
             }
+            // Relaxed: ordered by whatever hands the header on.
+            self.get(number).number.swap(number, Ordering::Relaxed);
+            number
         }
-        // Relaxed: ordered by whatever hands the header on.
-        get(number).number.swap(number, Ordering::Relaxed);
-        number
+
+        pub(super) fn allocate(&self) -> NonNull<Header> {
+            let number = self.free.pop(|number| &self.get(number).next).unwrap_or_else(|| self.make());
+            NonNull::from(self.get(number))
+        }
+
+        pub(super) fn recycle(&self, header: NonNull<Header>) {
+            // SAFETY: headers live for ever.
+            let header = unsafe { header.as_ref() };
+            self.free.push(header.number.load(Ordering::Relaxed), &header.next);
+        }
+
+        /// Every header that was ever given out, in use or not.
+        #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "for the reaper"))]
+        pub(super) fn all(&self) -> impl Iterator<Item = &Header> {
+            // Relaxed: whoever looks for a dead thread's jobs knows of its death, which came after its last `make`.
+            let given = self.given.load(Ordering::Relaxed);
+            (1..=given).filter(|number| self.is_there(*number)).map(|number| self.get(number))
+        }
     }
 
-    pub(super) fn allocate() -> NonNull<Header> {
-        let number = FREE.pop(|number| &get(number).next).unwrap_or_else(make);
-        NonNull::from(get(number))
+    #[cfg(all(test, loom))]
+    mod model {
+        use loom::sync::Arc;
+        use loom::thread;
+
+        use super::*;
+        use crate::tests::model::model;
+
+        impl Slab {
+            fn new() -> Slab {
+                let nothing = || AtomicPtr::new(ptr::null_mut());
+                let (free, given) = (FreeList::new(), AtomicU32::new(0));
+                Slab { first: [Header::empty()], more: [nothing(), nothing()], free, given }
+            }
+        }
+
+        /// Race 31 (for headers): two threads make the chunk for their headers at once, and the reaper looks at all headers meanwhile. loom reports
+        /// whoever reads what is there before it was made.
+        #[test]
+        fn race_31_two_make_a_chunk_at_once() {
+            model(|| {
+                let slab = Arc::new(Slab::new());
+                // The static one, and the only one of the first chunk: the next two lie in one chunk, which is not there.
+                let two = [slab.allocate(), slab.allocate()];
+                let take = || {
+                    let slab = Arc::clone(&slab);
+                    thread::spawn(move || {
+                        let header = slab.allocate();
+                        // SAFETY: headers live for ever.
+                        unsafe { header.as_ref() }.next.store(7, Ordering::Relaxed);
+                        header.as_ptr() as usize
+                    })
+                };
+                let threads = [take(), take()];
+                assert!(
+                    (2..=4).contains(&slab.all().filter(|header| header.next.load(Ordering::Relaxed) <= 7).count())
+                );
+                let [a, b] = threads.map(|thread| thread.join().unwrap());
+                assert_ne!(a, b, "a header was given to two");
+                let found: Vec<usize> = slab.all().map(|header| ptr::from_ref(header) as usize).collect();
+                assert!(found.len() == 4 && found.contains(&a) && found.contains(&b), "one is not found by its number");
+                assert!(slab.all().map(|header| header.number.load(Ordering::Relaxed)).eq(1..=4));
+                for header in two {
+                    slab.recycle(header);
+                    assert_eq!(slab.allocate(), header, "what was given back last comes first");
+                }
+            });
+        }
     }
 
-    pub(super) fn recycle(header: NonNull<Header>) {
-        // SAFETY: headers live for ever.
-        let header = unsafe { header.as_ref() };
-        FREE.push(header.number.load(Ordering::Relaxed), &header.next);
-    }
-
-    /// Every header that was ever given out, in use or not.
-    #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "for the reaper"))]
-    pub(super) fn all() -> impl Iterator<Item = &'static Header> {
-        // Acquire: whoever looks for a dead thread's jobs knows of its death after its last `make`.
-        let given = GIVEN.load(Ordering::Acquire);
-        // A number may be given out whose chunk is still being made.
-        let there =
-            |number: &u32| *number as usize <= STATIC || !MORE[chunk_of(*number).0].load(Ordering::Acquire).is_null();
-        (1..=given).filter(there).map(get)
-    }
-
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     mod tests {
         use super::*;
 
@@ -115,25 +178,26 @@ mod pooled {
         #[test]
         fn race_31_a_header_has_one_user_at_a_time() {
             // Threads that have their numbers, and have not made the memory yet.
-            GIVEN.fetch_add(2 * STATIC as u32, Ordering::Relaxed);
-            let take = || (0..3 * STATIC).map(|_| allocate().as_ptr() as usize).collect::<Vec<_>>();
+            SLAB.given.fetch_add(2 * STATIC as u32, Ordering::Relaxed);
+            let take = || (0..3 * STATIC).map(|_| SLAB.allocate().as_ptr() as usize).collect::<Vec<_>>();
             let threads: Vec<_> = (0..3).map(|_| std::thread::spawn(take)).collect();
             // Whoever looks at all headers meanwhile finds only those whose memory is there.
             while threads.iter().any(|thread| !thread.is_finished()) {
-                let there =
-                    all().filter(|header| header.number.load(Ordering::Relaxed) <= GIVEN.load(Ordering::Relaxed));
-                assert!(there.count() <= GIVEN.load(Ordering::Relaxed) as usize);
+                let there = SLAB
+                    .all()
+                    .filter(|header| header.number.load(Ordering::Relaxed) <= SLAB.given.load(Ordering::Relaxed));
+                assert!(there.count() <= SLAB.given.load(Ordering::Relaxed) as usize);
             }
             let mut all: Vec<usize> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
             let count = all.len();
             all.sort_unstable();
             all.dedup();
             assert_eq!(all.len(), count, "a header was given to two");
-            let mut known: Vec<usize> = super::all().map(|header| core::ptr::from_ref(header) as usize).collect();
+            let mut known: Vec<usize> = SLAB.all().map(|header| core::ptr::from_ref(header) as usize).collect();
             known.sort_unstable();
             assert!(all.iter().all(|address| known.binary_search(address).is_ok()), "one is not found by its number");
             for address in all {
-                recycle(NonNull::new(address as *mut Header).expect("an address"));
+                SLAB.recycle(NonNull::new(address as *mut Header).expect("an address"));
             }
         }
     }
@@ -148,25 +212,23 @@ mod pooled {
 #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
 pub(crate) unsafe fn trap_all(runner: u32, words: &str) -> usize {
     // SAFETY: the caller's promise.
-    pooled::all().filter(|job| unsafe { job.trap(runner, words) }).count()
+    pooled::SLAB.all().filter(|job| unsafe { job.trap(runner, words) }).count()
 }
 
 /// Every job of the pool with this tag that nobody has claimed, with one more reference for a queue.
 #[cfg(not(any(loom, shuttle)))]
 #[cfg_attr(not(any(target_arch = "wasm32", test)), allow(dead_code, reason = "native threads do not die alone"))]
 pub(crate) fn unclaimed(tag: u32) -> impl Iterator<Item = JobRef> {
-    pooled::all().filter_map(move |job| job.again(tag))
+    pooled::SLAB.all().filter_map(move |job| job.again(tag))
 }
 
 /// A header that nobody else refers to.
 pub(crate) fn allocate() -> NonNull<Header> {
     #[cfg(not(any(loom, shuttle)))]
-    return pooled::allocate();
+    return pooled::SLAB.allocate();
     // In models each header is a box of its own, so that a use after its end is found.
-    #[cfg(loom)]
-    return NonNull::from(alloc::boxed::Box::leak(alloc::boxed::Box::new(Header::empty())));
-    #[cfg(all(shuttle, not(loom)))]
-    NonNull::from(alloc::boxed::Box::leak(alloc::boxed::Box::new(Header::EMPTY)))
+    #[cfg(any(loom, shuttle))]
+    NonNull::from(alloc::boxed::Box::leak(alloc::boxed::Box::new(Header::empty())))
 }
 
 /// Gives a header back.
@@ -176,7 +238,7 @@ pub(crate) fn allocate() -> NonNull<Header> {
 /// It came from [`allocate`], no reference to it is left, and nothing in it needs to be dropped.
 pub(crate) unsafe fn recycle(header: NonNull<Header>) {
     #[cfg(not(any(loom, shuttle)))]
-    pooled::recycle(header);
+    pooled::SLAB.recycle(header);
     // SAFETY: a header is there until it is given back.
     #[cfg(loom)]
     if let Some(count) = unsafe { &header.as_ref().given_back } {

@@ -20,7 +20,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::kit::{self, fail, target};
 use copy::Copy;
@@ -28,14 +28,14 @@ use memory::{Memory, Sources};
 use trial::{Package, Verdict};
 
 pub(crate) fn command() -> Command {
-    let only = Arg::new("only").long("only").value_name("TEXT").help("Only mutants whose name has this text in it");
+    let only = Arg::new("only").long("only").value_name("TEXT").action(ArgAction::Append);
     let package = Arg::new("package").long("package").value_name("NAME");
     let jobs = Arg::new("jobs").long("jobs").value_name("N").value_parser(clap::value_parser!(u16).range(1..));
     let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).num_args(0).help(help);
     Command::new("mutants")
         .about("Breaks the crates in many small ways and checks that a test notices each (hours for all; may be stopped and goes on)")
         .arg(package.value_parser(PossibleValuesParser::new(CRATES)).help("Only this crate"))
-        .arg(only)
+        .arg(only.help("Only mutants whose name has this text in it; may be given several times, for one of several texts"))
         .arg(jobs.help("How many are tried at once, each in a copy of the crates [default: the processors, at most 4]"))
         .arg(flag("named", "Only those that are named in mutants.json, none made by rule"))
         .arg(flag("fresh", "Tries all again, whatever is remembered of earlier runs"))
@@ -89,8 +89,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     for name in CRATES.into_iter().filter(|name| package.is_none_or(|only| only == *name)) {
         mutants.extend(rules::all(name)?);
     }
-    if let Some(only) = arguments.get_one::<String>("only") {
-        mutants.retain(|mutant| mutant.name.contains(only.as_str()));
+    if let Some(only) = arguments.get_many::<String>("only") {
+        mutants.retain(|mutant| only.clone().any(|text| mutant.name.contains(text.as_str())));
     }
     if arguments.get_flag("named") {
         mutants.retain(|mutant| !mutant.mechanical);

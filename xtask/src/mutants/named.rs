@@ -65,6 +65,38 @@ fn bodies(source: &str) -> Vec<Range<usize>> {
     found
 }
 
+/// The items that only tests have, or models instead of the real thing.
+pub(super) fn of_tests(source: &str) -> Vec<Range<usize>> {
+    const MARKS: [&str; 3] = ["#[cfg(test)]", "#[cfg(all(test", "mod model {"];
+    let mut found: Vec<Range<usize>> = Vec::new();
+    // Where the item in question began, and how many brackets are open in it.
+    let mut item: Option<(usize, u32)> = None;
+    for piece in pieces(source) {
+        let Piece::Code(range) = piece else { continue };
+        let code = &source[range.clone()];
+        for (at, letter) in code.char_indices() {
+            let at = range.start + at;
+            let Some((start, depth)) = item else {
+                if MARKS.iter().any(|mark| source[at..].starts_with(mark)) {
+                    item = Some((at, 0));
+                }
+                continue;
+            };
+            let depth = match letter {
+                '(' | '[' | '{' => depth + 1,
+                ')' | ']' | '}' => depth.saturating_sub(1),
+                _ => depth,
+            };
+            item = Some((start, depth));
+            if depth == 0 && matches!(letter, '}' | ';') {
+                found.push(start..at + 1);
+                item = None;
+            }
+        }
+    }
+    found
+}
+
 fn ends_in_word(text: &str) -> bool {
     text.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_')
 }
@@ -128,7 +160,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::super::Mutant;
-    use super::{body, changed};
+    use super::{body, changed, of_tests};
 
     fn mutant(source: &str, find: &str, replace: &str) -> Mutant {
         Mutant {
@@ -168,6 +200,26 @@ mod tests {
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words.join(" "), "let c = '{'; let d = \"}\"; fn inner() { x(); } z()");
         assert!(!line.contains('\n'));
+    }
+
+    #[test]
+    fn items_of_tests_are_known_with_their_ends() {
+        let source = "use a;
+#[cfg(test)]
+use b::c;
+impl A {
+    #[cfg(all(test, not(loom)))]
+    #[allow(unused)]
+    fn e(&self) -> [u8; 2] { '}'; \"}\"; { f } }
+    fn g(&self) {}
+}
+mod model { h }
+fn i() {}
+";
+        let items: Vec<&str> = of_tests(source).into_iter().map(|range| &source[range]).collect();
+        assert_eq!(items[0], "#[cfg(test)]\nuse b::c;");
+        assert!(items[1].ends_with("{ f } }"));
+        assert_eq!(items[2..], ["mod model { h }"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::Mutant;
+use super::{Mutant, named};
 use crate::kit::{self, fail, root};
 
 /// All mutants of a crate.
@@ -107,11 +107,12 @@ fn by_rule(package: &'static str, folder: &Path, ruled: &dyn Fn(&str) -> bool) -
         if !ruled(&name) {
             continue;
         }
+        let of_tests = named::of_tests(&source);
         let mut at = 0;
         for (index, line) in source.split_inclusive('\n').enumerate() {
-            // Tests, and what models have instead of the real thing.
-            if line.contains("cfg(all(test") || line.starts_with("mod model {") {
-                break;
+            if of_tests.iter().any(|item| item.contains(&at)) {
+                at += line.len();
+                continue;
             }
             let code = line.split("//").next().unwrap_or_default();
             for (column, find, replace) in changes(code) {
@@ -173,9 +174,7 @@ fn changes(code: &str) -> Vec<(usize, String, String)> {
     for whole in SPLIT {
         for (column, _) in code.match_indices(whole) {
             // An exchange whose result nobody uses is a store, and a split one is the same.
-            let is_used = *whole != ".swap("
-                || code[..column].trim_start().contains([' ', '('])
-                || !code.trim_end().ends_with(';');
+            let is_used = *whole != ".swap(" || !begins_statement(&code[..column]) || !code.trim_end().ends_with(';');
             if is_used {
                 found.push((column, (*whole).to_owned(), format!(".split_{}", &whole[1..])));
             }
@@ -186,6 +185,20 @@ fn changes(code: &str) -> Vec<(usize, String, String)> {
         found.extend(code.match_indices(" - 1").map(|(column, _)| (column, " - 1".to_owned(), " - 2".to_owned())));
     }
     found
+}
+
+/// Whether nothing but a place stands before: `self.slots[(a + b) as usize]`, and not `let a = b`.
+fn begins_statement(before: &str) -> bool {
+    let mut depth = 0_u32;
+    for letter in before.trim_start().chars() {
+        match letter {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            ' ' if depth == 0 => return false,
+            _ => {}
+        }
+    }
+    depth == 0
 }
 
 /// A look at a word that a branch hangs on: the branch is never taken.
@@ -237,6 +250,8 @@ mod tests {
         assert_eq!(changes("position as usize & (slots - 1)"), [(26, " - 1".to_owned(), " - 2".to_owned())]);
         assert!(changes("self.left.checked_sub(1)").is_empty());
         assert!(changes("    slot.swap(1, Ordering::Relaxed);\n").is_empty());
+        assert!(changes("    self.slots[((a - b) % C) as usize].swap(0, Ordering::Relaxed);\n").is_empty());
+        assert_eq!(changes("    drop(slot.swap(1, Ordering::Relaxed));\n").len(), 1);
     }
 
     #[test]

@@ -75,8 +75,8 @@ impl Header {
 
     /// The owner is about to sleep. Returns the state before.
     pub(crate) fn announce_sleeper(&self) -> BranchState {
-        // AcqRel: Acquire as in `state`.
-        BranchState(self.state.fetch_or(SLEEPER, Ordering::AcqRel))
+        // Acquire: as in `state`.
+        BranchState(self.state.fetch_or(SLEEPER, Ordering::Acquire))
     }
 }
 
@@ -96,8 +96,8 @@ pub(crate) unsafe fn run_taken<H: Host>(core: &Core<H>, me: usize, branch: *cons
     // a list that lacks this branch, whose owner finds that out, and none of the others.
     header.below.swap(below.expose_provenance(), Ordering::Relaxed);
     window.now_running(branch);
-    // AcqRel: nothing is handed over; an owner that went to sleep before it knew whom to help must look again.
-    if header.state.fetch_or((me as u32 + 1) << THIEF, Ordering::AcqRel) & SLEEPER != 0 {
+    // Relaxed: nothing is handed over; an owner that went to sleep before it knew whom to help must look again.
+    if header.state.fetch_or((me as u32 + 1) << THIEF, Ordering::Relaxed) & SLEEPER != 0 {
         core.host().lane(owner).window.ring();
     }
     window.has_marked();
@@ -106,7 +106,7 @@ pub(crate) unsafe fn run_taken<H: Host>(core: &Core<H>, me: usize, branch: *cons
     H::publish_memory();
     window.now_running(below);
     // Release: gives the result to the owner, who may be gone with the header right after.
-    if header.state.fetch_or(DONE, Ordering::AcqRel) & SLEEPER != 0 {
+    if header.state.fetch_or(DONE, Ordering::Release) & SLEEPER != 0 {
         core.host().lane(owner).window.ring();
     }
 }
@@ -127,8 +127,8 @@ pub(crate) unsafe fn bury<H: Host>(core: &Core<H>, dead: usize) {
         let (header, owner) = unsafe { (&*branch, (*branch).owner as usize) };
         // Relaxed: the death, of which the caller knows, came after.
         branch = core::ptr::with_exposed_provenance(header.below.load(Ordering::Relaxed));
-        // As in `run_taken`.
-        if header.state.fetch_or(LOST | DONE, Ordering::AcqRel) & SLEEPER != 0 {
+        // Release: as in `run_taken`; what the dead one did with the branch is over.
+        if header.state.fetch_or(LOST | DONE, Ordering::Release) & SLEEPER != 0 {
             core.host().lane(owner).window.ring();
         }
     }
@@ -165,7 +165,8 @@ pub(crate) fn lost_before_mark<H: Host>(core: &Core<H>, me: usize, header: &Head
     if state.thief().is_none() && !state.done() {
         // SAFETY: this is worker `me`, and the claimer is dead.
         unsafe { window.give_receipt(index) };
-        header.state.fetch_or(LOST | DONE, Ordering::AcqRel);
+        // Relaxed: read by the owner, which is this thread; what the dead one did came by `wanted_by`.
+        header.state.fetch_or(LOST | DONE, Ordering::Relaxed);
     }
     Some(Lost::Yes)
 }

@@ -246,8 +246,8 @@ impl Window {
                 return None;
             }
             wished = true;
-            // Release: pairs with the Acquire in `wanted_by`. Before the claim: whoever sees the claim sees this.
-            mine.taking.swap(wish(victim, seen.taken()), Ordering::AcqRel);
+            // Relaxed: published by the claim; whoever sees that sees this. (A read-modify-write goes on with the release sequence of `has_marked`.)
+            mine.taking.swap(wish(victim, seen.taken()), Ordering::Relaxed);
             // Acquire: pairs with the Release of `push`: the slot and the branch. Release: pairs with the Acquire in `youngest`.
             match self.state.compare_exchange(seen.0, seen.0 + TAKEN, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return Some(seen.taken()),
@@ -271,13 +271,13 @@ impl Window {
     /// What this worker has claimed is marked with its number, or somebody else was faster.
     pub(crate) fn has_marked(&self) {
         // Release: pairs with the Acquire in `wanted_by`: who sees this sees the mark.
-        self.taking.swap(0, Ordering::AcqRel);
+        self.taking.swap(0, Ordering::Release);
     }
 
     /// What a thief does that dies before, or while, it claims the oldest branch of `victim`. For tests.
     #[cfg(all(test, loom))]
     pub(crate) fn want_and_die(&self, victim: usize, index: u32) {
-        self.taking.swap(wish(victim, index), Ordering::AcqRel);
+        self.taking.swap(wish(victim, index), Ordering::Relaxed);
     }
 
     /// Whether this window's worker wants, or has claimed, that branch of `victim`; and whether it is dead.
@@ -289,8 +289,8 @@ impl Window {
 
     /// The worker is dead: what it wanted is to be looked at by whoever waits for it. He must be rung.
     pub(super) fn mark_dead(&self) {
-        // Release: pairs with the Acquire in `wanted_by`.
-        self.taking.fetch_or(DEAD, Ordering::AcqRel);
+        // Release: pairs with the Acquire in `wanted_by`: all that the dead one did is over.
+        self.taking.fetch_or(DEAD, Ordering::Release);
     }
 
     /// The index of the owner's youngest branch, which has been taken.
@@ -374,8 +374,8 @@ impl Window {
             return None;
         }
         let worker = helpers.trailing_zeros();
-        // AcqRel: who clears the bit rings. Nothing else is handed over.
-        let before = self.helpers.fetch_and(!(1 << worker), Ordering::AcqRel);
+        // Relaxed: who clears the bit rings. Nothing is handed over.
+        let before = self.helpers.fetch_and(!(1 << worker), Ordering::Relaxed);
         (before & 1 << worker != 0).then_some(worker as usize)
     }
 }
