@@ -1,4 +1,4 @@
-//! What wasm-bindgen's test runner uses of the crate `rouille`, under its name and with its interface, with one difference: **each connection has a thread
+//! A file server for tests, demos and benchmarks: what wasm-bindgen's test runner uses of the crate `rouille`, under its name and with its interface, with one difference: **each connection has a thread
 //! of its own, and is closed after one answer**.
 //!
 //! The original shares some threads among its connections (by `tiny_http`). Of two connections that come at once the second may be queued for a thread
@@ -166,6 +166,8 @@ fn mime(file: &Path) -> &'static str {
         Some("css") => "text/css; charset=utf-8",
         Some("wasm") => "application/wasm",
         Some("json") => "application/json",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
         _ => "application/octet-stream",
     }
 }
