@@ -261,16 +261,9 @@ function serve() {
   let phase; // Int32Array over the word in shared memory that tells how far this worker is
   const early = []; // messages that came before
 
-  const enter = (run) => {
-    try {
-      run();
-    } catch (error) {
-      die(error);
-    }
-  };
   const receive = (data, from) => {
     if (!Array.isArray(data) || die.dead) return;
-    // `enter` without a closure for each message. An exception that crossed wasm frames left the Rust stack as it was: nothing in this
+    // An exception that crossed wasm frames left the Rust stack as it was: nothing in this
     // instance may run again.
     try {
       glue.__weblane_deliver(data[0], from, data[1]);
@@ -281,7 +274,12 @@ function serve() {
   const deliver = (from) => ({ data }) => receive(data, from);
   // `from` is the sender whose message is lost: within one channel messages arrive in order, so it is his oldest.
   const lose = (from) => () => {
-    if (glue !== undefined && !die.dead) enter(() => glue.__weblane_message_error(from));
+    if (glue === undefined || die.dead) return;
+    try {
+      glue.__weblane_message_error(from);
+    } catch (error) {
+      die(error);
+    }
   };
   const die = (error) => {
     if (die.dead) return;

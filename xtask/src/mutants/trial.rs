@@ -82,9 +82,13 @@ pub(super) struct Usual {
 }
 
 impl Usual {
-    /// Mutants may have more to explore than what they are made from.
-    fn limit(&self) -> Duration {
-        Duration::from_secs_f64((self.seconds * 10.0).max(60.0))
+    /// Mutants may have more to explore than what they are made from. When another binary did not end, this one is there to fail in time.
+    fn limit(&self, another_hung: bool) -> Duration {
+        Duration::from_secs_f64(if another_hung {
+            (self.seconds * 3.0).max(10.0)
+        } else {
+            (self.seconds * 10.0).max(30.0)
+        })
     }
 }
 
@@ -191,7 +195,7 @@ fn tests(copy: &Path, mutant: &Mutant, package: &Package, memory: &Memory) -> ki
         };
         for (target, binary) in built {
             let place = |test: String| Place { suite: usual.suite.clone(), target: target.clone(), test };
-            match attend(&binary, only, usual.limit(), prepared.map(|_| mutant.number))? {
+            match attend(&binary, only, usual.limit(hung.is_some()), prepared.map(|_| mutant.number))? {
                 Outcome::Passed { .. } => {}
                 Outcome::Failed(test) => return Ok(Verdict::Noticed(place(test))),
                 Outcome::DidNotEnd => hung = hung.or(Some(place(String::new()))),
