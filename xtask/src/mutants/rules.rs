@@ -11,22 +11,15 @@ use crate::kit::{self, fail, root};
 
 /// All mutants of a crate.
 ///
-/// Its `mutants.json` has the `named` ones, those that are known to be `equivalent`, by name or by file and text those whose like no model can tell from what they
-/// are made of (`unseen`), and perhaps `mechanical`: the beginnings of the files that the
-/// rules are applied to, where these are not all; or `elsewhere`: the beginnings of those that this system does not compile, and where they are.
+/// Its `mutants.json` has the `named` ones; those that are known to be `equivalent`, and those that no model can tell from what they are made of (`unseen`), by
+/// their names, or by file, text and perhaps what is put there; and perhaps `elsewhere`: the beginnings of the files that no test on this system can break, and why.
 pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
     let folder = root().join("crates").join(package);
     let named: Value = serde_json::from_str(&fs::read_to_string(folder.join("mutants.json"))?)?;
-    let ruled = |file: &str| {
-        named["mechanical"].as_array().is_none_or(|beginnings| {
-            beginnings.iter().filter_map(Value::as_str).any(|beginning| file.starts_with(beginning))
-        })
-    };
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let elsewhere = where_else(&named);
-    let mut found = by_rule(package, &folder, &|file| {
-        ruled(file) && !elsewhere.iter().any(|(beginning, _)| file.starts_with(beginning))
-    })?;
+    let mut found =
+        by_rule(package, &folder, &|file| !elsewhere.iter().any(|(beginning, _)| file.starts_with(beginning)))?;
     for entry in named["named"].as_array().into_iter().flatten() {
         let (file, find) = (text(entry, "file"), text(entry, "find"));
         let source = fs::read_to_string(folder.join(&file))?;
@@ -37,31 +30,32 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
         let name = text(entry, "name");
         found.push(Mutant { package, mechanical: false, name, file, at, find, replace, ..Mutant::default() });
     }
-    for entry in named["equivalent"].as_array().into_iter().flatten() {
-        let (name, why) = (text(entry, "name"), text(entry, "why"));
-        let mut any = false;
-        for mutant in found.iter_mut().filter(|mutant| without_line(&mutant.name) == name) {
-            mutant.equivalent = Some(why.clone());
-            any = true;
-        }
-        if !any {
-            return Err(fail(format!("mutants.json: there is no mutant `{name}`")));
-        }
-    }
-    for entry in named["unseen"].as_array().into_iter().flatten() {
-        let (file, find, why) = (text(entry, "file"), text(entry, "find"), text(entry, "why"));
-        let name = text(entry, "name");
-        let fits = |mutant: &&mut Mutant| {
-            let alike = mutant.mechanical && mutant.file.starts_with(&file) && mutant.find == find;
-            if name.is_empty() { alike } else { without_line(&mutant.name) == name }
-        };
-        let mut any = false;
-        for mutant in found.iter_mut().filter(fits) {
-            mutant.unseen = Some(why.clone());
-            any = true;
-        }
-        if !any {
-            return Err(fail(format!("mutants.json: there is no `{name}{find}` in {file}")));
+    for list in ["equivalent", "unseen"] {
+        for entry in named[list].as_array().into_iter().flatten() {
+            let fits = |mutant: &&mut Mutant| {
+                let name = text(entry, "name");
+                if !name.is_empty() {
+                    return without_line(&mutant.name) == name;
+                }
+                let replace = text(entry, "replace");
+                mutant.mechanical
+                    && mutant.file.starts_with(text(entry, "file"))
+                    && mutant.find == text(entry, "find")
+                    && (replace.is_empty() || mutant.replace == replace)
+            };
+            let mut any = false;
+            for mutant in found.iter_mut().filter(fits) {
+                let why = Some(text(entry, "why"));
+                if list == "unseen" {
+                    mutant.unseen = why
+                } else {
+                    mutant.equivalent = why
+                }
+                any = true;
+            }
+            if !any {
+                return Err(fail(format!("mutants.json: there is no mutant for {entry}")));
+            }
         }
     }
     let mut counts: HashMap<String, u32> = HashMap::new();

@@ -324,10 +324,7 @@ impl Window {
     /// The worker is dead: what it has exposed cannot be taken any more.
     pub(crate) fn withdraw(&self) {
         // Relaxed: nothing is handed over; a thief who comes first runs what nobody waits for.
-        let mut seen = self.own_state();
-        while let Err(now) = self.state.compare_exchange(seen.0, 0, Ordering::Relaxed, Ordering::Relaxed) {
-            seen = WindowState(now);
-        }
+        self.state.swap(0, Ordering::Relaxed);
         for slot in &self.slots {
             slot.swap(0, Ordering::Relaxed);
         }

@@ -43,6 +43,14 @@ fn with_header(check: impl Fn(&'static Header) -> u32 + Send + Sync + 'static) {
     });
 }
 
+impl Header {
+    /// Counts that it was given back, if its memory stays where it is.
+    pub(crate) fn stays_when_given_back(&self) -> bool {
+        // Release: pairs with the Acquire of the model that makes it anew.
+        self.given_back.as_ref().map(|count| count.fetch_add(1, Ordering::Release)).is_some()
+    }
+}
+
 fn times_given_back(header: &Header) -> u32 {
     // Acquire: pairs with the Release of whoever gave it back; then it may be made anew.
     header.given_back.as_ref().map_or(0, |count| count.load(Ordering::Acquire))

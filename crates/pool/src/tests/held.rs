@@ -118,6 +118,15 @@ fn race_14_what_a_death_leaves_is_settled() {
         assert_eq!(pool.host().threads[0].2.load(Ordering::SeqCst), calls + 1);
         assert!(pool.host().word(0).load().token());
     });
+    // Nothing, if it had left before.
+    model(|| {
+        let pool = pool(2);
+        pool.left(1);
+        let calls = pool.host().threads[0].2.load(Ordering::SeqCst);
+        pool.bury(1);
+        assert_eq!(pool.host().threads[0].2.load(Ordering::SeqCst), calls);
+        assert!(!pool.host().word(0).load().token());
+    });
     // As a producer, with a task behind the place that it has claimed.
     model(|| {
         let pool = pool(2);

@@ -42,6 +42,8 @@ pub(crate) mod model;
 mod model_fork;
 #[cfg(loom)]
 mod model_queues;
+#[cfg(loom)]
+mod model_words;
 #[cfg(all(not(any(loom, shuttle)), feature = "std", not(target_arch = "wasm32")))]
 mod native;
 #[cfg(all(shuttle, not(loom)))]
