@@ -213,6 +213,34 @@ fn drain_half_vs_steal_half() {
 }
 
 /// A ring whose slots are used three times over, with a thief behind the owner all the time.
+/// Race 16: a thief dies after it has copied a value, and its turn is ended for it. The owner uses the slot again after the copy, and not before.
+#[test]
+fn race_16_push_vs_the_end_of_a_dead_ones_turn() {
+    let met = Met::default();
+    let log = met.clone();
+    model(move || {
+        let ring = shared::<2>();
+        // SAFETY: the only owner while it lives.
+        let mut owner = unsafe { ring.owner() };
+        owner.push(Box::new(0)).unwrap();
+        owner.push(Box::new(1)).unwrap();
+        let dead = Arc::clone(&ring);
+        let dead = thread::spawn(move || {
+            let value = dead.stealer_numbered(7).steal_and_die();
+            // SAFETY: the thief was this thread, and is done.
+            assert!(unsafe { dead.end_turn_of_dead(7) });
+            value.map(|value| *value)
+        });
+        let pushed = owner.push(Box::new(2)).is_ok();
+        log.note(if pushed { "the slot was free" } else { "the slot was in use" });
+        let took = dead.join().unwrap();
+        assert_eq!(took, Some(0));
+        let left: Vec<u32> = std::iter::from_fn(|| owner.pop()).map(|value| *value).collect();
+        assert_eq!(left, [1, 2][..if pushed { 2 } else { 1 }]);
+    });
+    met.all(&["the slot was free", "the slot was in use"]);
+}
+
 #[test]
 fn wrap_of_the_slots() {
     let met = Met::default();

@@ -193,12 +193,13 @@ impl<T, const N: usize> Ring<T, N> {
     ///
     /// # Safety
     ///
-    /// The thief with this number, which stole by way of [`stealer_numbered`](Ring::stealer_numbered), is dead: it does nothing any more, for ever.
+    /// The thief with this number, which stole by way of [`stealer_numbered`](Ring::stealer_numbered), is dead: it does nothing any more, for ever,
+    /// and all that it did happens before this call, as after the `join` of a thread.
     pub unsafe fn end_turn_of_dead(&self, number: u32) -> bool {
         number != FREE
             && number != BUSY
-            // Release: as at the end of any turn. Acquire: of what the dead one did, as far as it got.
-            && self.thief.0.compare_exchange(number, FREE, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            // Release: as at the end of any turn; what the dead one did is before this, as the caller says.
+            && self.thief.0.compare_exchange(number, FREE, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
     fn slot(&self, position: u32) -> &Slot<T> {

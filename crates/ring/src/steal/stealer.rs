@@ -81,6 +81,16 @@ impl<'a, T, const N: usize> Stealer<'a, T, N> {
         core::mem::forget(self.turn());
     }
 
+    /// Takes the oldest value and never ends its turn, as a thief does that dies after the copy. For tests of who cleans up.
+    #[doc(hidden)]
+    pub fn steal_and_die(&self) -> Option<T> {
+        let turn = self.turn()?;
+        let (position, _) = self.claim(|len| len.min(1))?;
+        core::mem::forget(turn);
+        // SAFETY: just claimed.
+        Some(unsafe { self.ring.read(position) })
+    }
+
     fn turn(&self) -> Option<Turn<'a, T, N>> {
         let thief = &self.ring.thief.0;
         // Relaxed: a hint that saves the read-modify-write.
