@@ -241,6 +241,21 @@ fn race_16_push_vs_the_end_of_a_dead_ones_turn() {
     met.all(&["the slot was free", "the slot was in use"]);
 }
 
+/// The same by two at once: one of them has ended it.
+#[test]
+fn race_16_a_dead_ones_turn_ends_once() {
+    model(|| {
+        let ring = shared::<2>();
+        ring.stealer_numbered(7).begin_turn_and_die();
+        let other = Arc::clone(&ring);
+        // SAFETY: thief 7 is gone.
+        let other = thread::spawn(move || unsafe { other.end_turn_of_dead(7) });
+        // SAFETY: as above.
+        let here = unsafe { ring.end_turn_of_dead(7) };
+        assert_ne!(here, other.join().unwrap());
+    });
+}
+
 #[test]
 fn wrap_of_the_slots() {
     let met = Met::default();
