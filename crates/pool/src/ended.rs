@@ -72,28 +72,53 @@ mod model {
     use core::future::poll_fn;
     use core::task::Poll;
 
+    use loom::cell::UnsafeCell;
     use loom::sync::Arc;
     use loom::thread;
 
     use super::*;
 
-    /// Race 29: the end comes while somebody begins to wait for it, by a future here and by blocking there. A lost wake-up is a deadlock, which loom reports.
+    /// What the workers have done before the end: loom reports who reads it too early.
+    struct Work(UnsafeCell<u32>);
+
+    // SAFETY: written before the end, and read after it.
+    unsafe impl Sync for Work {}
+    // SAFETY: a number.
+    unsafe impl Send for Work {}
+
+    impl Work {
+        fn is_seen(&self) {
+            // SAFETY: nobody writes after the end.
+            assert_eq!(self.0.with(|work| unsafe { *work }), 1);
+        }
+    }
+
+    /// Race 29: the end comes while somebody begins to wait for it, by a future here and by blocking there. A lost wake-up is a deadlock, which loom reports;
+    /// and who has waited sees what was done before.
     #[test]
     fn race_29_end_vs_who_waits() {
-        loom::model(|| {
-            let ended = Arc::new(Ended::new());
+        crate::tests::model::model(|| {
+            let (ended, work) = (Arc::new(Ended::new()), Arc::new(Work(UnsafeCell::new(0))));
             let setter = {
-                let ended = Arc::clone(&ended);
-                thread::spawn(move || ended.set())
+                let (ended, work) = (Arc::clone(&ended), Arc::clone(&work));
+                thread::spawn(move || {
+                    // SAFETY: before the end.
+                    work.0.with_mut(|work| unsafe { *work = 1 });
+                    ended.set();
+                })
             };
             let sleeper = {
-                let ended = Arc::clone(&ended);
-                thread::spawn(move || ended.wait().unwrap())
+                let (ended, work) = (Arc::clone(&ended), Arc::clone(&work));
+                thread::spawn(move || {
+                    ended.wait().unwrap();
+                    work.is_seen();
+                })
             };
             loom::future::block_on(poll_fn(|context| match ended.poll(context.waker()) {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
             }));
+            work.is_seen();
             setter.join().unwrap();
             sleeper.join().unwrap();
         });

@@ -307,6 +307,63 @@ fn claimed_and_died_before_the_receipt() {
     a_thief_claims_and_dies(true);
 }
 
+/// Race 16: a thief dies while it runs a branch. Its owner learns that the branch is lost, after all that the thief has done with it.
+#[test]
+fn race_16_died_while_it_ran() {
+    struct Touched(loom::cell::UnsafeCell<u32>);
+    // SAFETY: touched by the thief, and by the owner when the branch is lost.
+    unsafe impl Sync for Touched {}
+    // SAFETY: a number.
+    unsafe impl Send for Touched {}
+
+    model(|| {
+        let pool = pool_that_forks(2);
+        let touched = Arc::new(Touched(loom::cell::UnsafeCell::new(0)));
+        let (died, buried) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let signal = |counter: &AtomicU32| {
+            counter.fetch_add(1, Ordering::Release);
+            weblane_futex::notify_all(counter);
+        };
+        as_worker(&pool, 0, || {
+            let window = &pool.host().lane(0).window;
+            let by_thief = (Arc::clone(&touched), Arc::clone(&died), Arc::clone(&buried));
+            let branch = Branch::new::<ModelHost>(0, move || {
+                let (touched, died, buried) = by_thief;
+                // SAFETY: the branch is this thread's until it is done or lost.
+                touched.0.with_mut(|touched| unsafe { *touched = 1 });
+                // It is dead from here on; what follows when it is buried touches nothing that the owner does.
+                signal(&died);
+                wait_for(&buried, 1);
+            });
+            // SAFETY: this thread is worker 0; the branch stays here until it is settled.
+            assert!(unsafe { window.push(branch.as_pointer()) });
+            let taken = window.steal(0, &pool.host().lane(1).window).unwrap().expose_provenance();
+            let core = Arc::clone(&pool);
+            let thief = thread::spawn(move || {
+                // SAFETY: taken just before, for the thread that is worker 1.
+                as_worker(&core, 1, || unsafe { run_taken(&*core, 1, core::ptr::with_exposed_provenance(taken)) });
+            });
+            let core = Arc::clone(&pool);
+            let reaper = thread::spawn(move || {
+                wait_for(&died, 1);
+                core.bury(1);
+                signal(&buried);
+            });
+            // SAFETY: as above.
+            assert!(!unsafe { window.pop() });
+            crate::fork::join::wait_for(&*pool, 0, branch.header());
+            assert!(branch.header().state().lost());
+            // SAFETY: the branch is lost, so it is the owner's again.
+            assert_eq!(touched.0.with(|touched| unsafe { *touched }), 1);
+            reaper.join().unwrap();
+            // The branch must stay until the thread has ended, which a dead one does not touch.
+            thief.join().unwrap();
+            // SAFETY: as above; it was taken and is done.
+            unsafe { window.settle() };
+        });
+    });
+}
+
 /// The same branch wanted by a worker that died before it got it, and taken by one that lives: it is not lost.
 #[test]
 fn wanted_by_the_dead_claimed_by_the_living() {
