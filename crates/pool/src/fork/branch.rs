@@ -124,15 +124,13 @@ pub(crate) unsafe fn bury<H: Host>(core: &Core<H>, dead: usize) {
     let mut branch = window.now_running(core::ptr::null());
     while !branch.is_null() {
         // SAFETY: it was running and is not done, so it is still there until DONE.
-        let (header, owner) = unsafe { (&*branch, (*branch).owner as usize) };
+        let header = unsafe { &*branch };
         // Relaxed: the death, of which the caller knows, came after.
         branch = core::ptr::with_exposed_provenance(header.below.load(Ordering::Relaxed));
         // Release: as in `run_taken`; what the dead one did with the branch is over.
-        if header.state.fetch_or(LOST | DONE, Ordering::Release) & SLEEPER != 0 {
-            core.host().lane(owner).window.ring();
-        }
+        header.state.fetch_or(LOST | DONE, Ordering::Release);
     }
-    // Whoever waits for a branch that it had claimed and not marked is not in that list, and finds out by himself.
+    // Also those who wait for a branch that it had claimed and not marked: that is not in the list, and they find out by themselves.
     for worker in 0..core.host().workers() {
         core.host().lane(worker).window.ring();
     }
