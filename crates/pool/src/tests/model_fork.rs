@@ -243,15 +243,43 @@ fn window_hint_is_not_overlooked() {
     });
 }
 
+/// What belongs to the thief of a branch, and to the owner when it is done or lost: loom reports who comes too early.
+struct Touched(loom::cell::UnsafeCell<u32>);
+// SAFETY: as just said.
+unsafe impl Sync for Touched {}
+// SAFETY: a number.
+unsafe impl Send for Touched {}
+
+impl Touched {
+    fn new() -> Arc<Touched> {
+        Arc::new(Touched(loom::cell::UnsafeCell::new(0)))
+    }
+
+    fn by_thief(&self) {
+        // SAFETY: it is the thief's.
+        self.0.with_mut(|touched| unsafe { *touched = 1 });
+    }
+
+    fn by_owner(&self) {
+        // SAFETY: it is the owner's.
+        assert_eq!(self.0.with(|touched| unsafe { *touched }), 1);
+    }
+}
+
 /// Race 16: a thief dies after its claim of a branch, before it has marked it; in one model before it has read the pointer, too. The owner learns that the branch is lost,
 /// and can use its slot again.
 fn a_thief_claims_and_dies(before_the_receipt: bool) {
     model(move || {
-        let pool = pool_that_forks(2);
-        let thief = Arc::clone(&pool);
+        let (pool, touched) = (pool_that_forks(2), Touched::new());
+        let (thief, by_thief) = (Arc::clone(&pool), Arc::clone(&touched));
         let thief = thread::spawn(move || {
             let (victim, mine) = (&thief.host().lane(0).window, &thief.host().lane(1).window);
-            if before_the_receipt { victim.claim(0, mine).is_some() } else { victim.steal(0, mine).is_some() }
+            let has_claimed =
+                if before_the_receipt { victim.claim(0, mine).is_some() } else { victim.steal(0, mine).is_some() };
+            if has_claimed {
+                by_thief.by_thief();
+            }
+            has_claimed
         });
         let reaper = Arc::clone(&pool);
         let reaper = thread::spawn(move || {
@@ -273,6 +301,7 @@ fn a_thief_claims_and_dies(before_the_receipt: bool) {
                 crate::fork::join::wait_for(&*pool, 0, branch.header());
                 // SAFETY: it was taken and is done.
                 unsafe { window.settle() };
+                touched.by_owner();
                 branch.header().state().lost()
             };
             // The thief is dead: both slots are free.
@@ -310,15 +339,9 @@ fn claimed_and_died_before_the_receipt() {
 /// Race 16: a thief dies while it runs a branch. Its owner learns that the branch is lost, after all that the thief has done with it.
 #[test]
 fn race_16_died_while_it_ran() {
-    struct Touched(loom::cell::UnsafeCell<u32>);
-    // SAFETY: touched by the thief, and by the owner when the branch is lost.
-    unsafe impl Sync for Touched {}
-    // SAFETY: a number.
-    unsafe impl Send for Touched {}
-
     model(|| {
         let pool = pool_that_forks(2);
-        let touched = Arc::new(Touched(loom::cell::UnsafeCell::new(0)));
+        let touched = Touched::new();
         let (died, buried) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let signal = |counter: &AtomicU32| {
             counter.fetch_add(1, Ordering::Release);
@@ -329,8 +352,7 @@ fn race_16_died_while_it_ran() {
             let by_thief = (Arc::clone(&touched), Arc::clone(&died), Arc::clone(&buried));
             let branch = Branch::new::<ModelHost>(0, move || {
                 let (touched, died, buried) = by_thief;
-                // SAFETY: the branch is this thread's until it is done or lost.
-                touched.0.with_mut(|touched| unsafe { *touched = 1 });
+                touched.by_thief();
                 // It is dead from here on; what follows when it is buried touches nothing that the owner does.
                 signal(&died);
                 wait_for(&buried, 1);
@@ -353,8 +375,7 @@ fn race_16_died_while_it_ran() {
             assert!(!unsafe { window.pop() });
             crate::fork::join::wait_for(&*pool, 0, branch.header());
             assert!(branch.header().state().lost());
-            // SAFETY: the branch is lost, so it is the owner's again.
-            assert_eq!(touched.0.with(|touched| unsafe { *touched }), 1);
+            touched.by_owner();
             reaper.join().unwrap();
             // The branch must stay until the thread has ended, which a dead one does not touch.
             thief.join().unwrap();

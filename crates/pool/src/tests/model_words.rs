@@ -1,7 +1,10 @@
 //! loom models of single words that two threads change at once: no change is lost. (What hangs on them stands in the other models.)
 
+use core::sync::atomic::Ordering;
+
 use loom::sync::Arc;
 use loom::thread;
+use weblane_futex::AtomicU32;
 
 use super::model::{ModelHost, model, pool, pool_that_forks};
 use crate::fork::window::Window;
@@ -85,6 +88,31 @@ fn helpers_come_and_go_at_once() {
         let ((), called) = at_once(&pool, add(4), |pool| window(pool).call_helper());
         assert_eq!(called, Some(2));
         assert_eq!([(); 3].map(|()| window(&pool).call_helper()), [Some(3), Some(4), None]);
+    });
+}
+
+/// Races 1 and 16 for branches: two ring a worker at once that waits for what both have done. A ring that is lost is a deadlock, which loom reports.
+#[test]
+fn two_ring_at_once() {
+    model(|| {
+        let pool = pool_that_forks(1);
+        let done = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+        let ringers = [0, 1].map(|which| {
+            let (pool, done) = (Arc::clone(&pool), Arc::clone(&done));
+            thread::spawn(move || {
+                done[which].store(1, Ordering::Relaxed);
+                pool.host().lane(0).window.ring();
+            })
+        });
+        let window = &pool.host().lane(0).window;
+        loop {
+            let rings = window.rings();
+            if done.iter().all(|done| done.load(Ordering::Relaxed) == 1) {
+                break;
+            }
+            window.sleep(rings, None);
+        }
+        ringers.into_iter().for_each(|ringer| ringer.join().unwrap());
     });
 }
 
