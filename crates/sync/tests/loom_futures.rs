@@ -49,6 +49,23 @@ fn mutex_dropped_future_passes_its_turn_on() {
     });
 }
 
+/// The lock's turn is passed on to futures, of which some stay, while two come who do not wait: one at a time has it.
+#[test]
+fn mutex_turn_of_futures_vs_two_who_come() {
+    model(|| {
+        let mutex = Arc::new(Mutex::new(0));
+        let guard = mutex.lock().unwrap();
+        let (mut first, mut second) = (pin!(mutex.lock_async()), pin!(mutex.lock_async()));
+        assert!(poll_once(first.as_mut()).is_pending() && poll_once(second.as_mut()).is_pending());
+        let other = Arc::clone(&mutex);
+        let comes = thread::spawn(move || other.try_lock().map(|mut guard| *guard += 1).is_some());
+        drop(guard);
+        let here = mutex.try_lock().map(|mut guard| *guard += 1).is_some();
+        let there = comes.join().unwrap();
+        assert_eq!(*mutex.try_lock().unwrap(), u32::from(here) + u32::from(there));
+    });
+}
+
 /// Three futures, of which two come to the table while the lock changes hands: the mark is set again for who is left.
 #[test]
 fn mutex_two_futures_after_one_another() {

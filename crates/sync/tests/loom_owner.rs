@@ -49,6 +49,32 @@ fn mutex_sleeper_vs_abandon() {
     });
 }
 
+/// Somebody sleeps, so the lock is marked; and somebody comes at any moment who has not waited and takes it over. He sees what was written, and has it for himself.
+#[test]
+fn mutex_recovered_while_it_is_marked() {
+    model(|| {
+        let mutex = Arc::new(Mutex::new(0));
+        let (sleeps, comes) = (Arc::clone(&mutex), Arc::clone(&mutex));
+        let sleeps = thread::spawn(move || {
+            ThreadNumber::claim().unwrap().adopt();
+            drop(sleeps.lock());
+        });
+        let comes = thread::spawn(move || {
+            ThreadNumber::claim().unwrap().adopt();
+            comes.recover().map(|guard| *guard)
+        });
+        live_and_die(|| {
+            let mut guard = mutex.lock().unwrap();
+            *guard = 1;
+            guard.keep();
+        });
+        let here = mutex.recover().map(|guard| *guard);
+        let there = comes.join().unwrap();
+        assert!(matches!((here, there), (Some(1), None) | (None, Some(1))), "one recovers it: {here:?}, {there:?}");
+        sleeps.join().unwrap();
+    });
+}
+
 /// Nobody recovers it: the waiter learns it all the same.
 #[test]
 fn mutex_sleeper_is_woken() {
