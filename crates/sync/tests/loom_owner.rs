@@ -10,7 +10,7 @@ mod common;
 use common::{block_on, model};
 use loom::sync::Arc;
 use loom::thread;
-use weblane_sync::{LockError, Mutex, RwLock, ThreadNumber};
+use weblane_sync::{LockError, Mutex, RwLock, ThreadNumber, ThreadWord};
 
 /// Lives as another thread, holds what `work` leaves held, and dies.
 fn live_and_die(work: impl FnOnce()) {
@@ -72,6 +72,19 @@ fn mutex_recovered_while_it_is_marked() {
         let there = comes.join().unwrap();
         assert!(matches!((here, there), (Some(1), None) | (None, Some(1))), "one recovers it: {here:?}, {there:?}");
         sleeps.join().unwrap();
+    });
+}
+
+/// Race 14: the reaper calls a thread anyway while somebody counts a message for it. Both are in the word.
+#[test]
+fn race_14_called_anyway_beside_a_message() {
+    model(|| {
+        let word = Arc::new(ThreadWord::new());
+        let other = Arc::clone(&word);
+        let other = thread::spawn(move || _ = other.message_posted());
+        word.call_anyway();
+        other.join().unwrap();
+        assert!(word.load().token() && word.load().messages() == 1);
     });
 }
 
