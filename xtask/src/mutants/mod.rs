@@ -58,6 +58,8 @@ struct Mutant {
     equivalent: Option<String>,
     /// Why a model may not notice it, although it is not equivalent.
     unseen: Option<String>,
+    /// Models and this machine's processor make the same of both, so running tests says nothing.
+    untried: bool,
     /// What it is remembered under: its name without the line, and which one of several of that name.
     key: String,
     /// Which one of its crate it is.
@@ -147,6 +149,17 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     };
     let mut left = Vec::new();
     for mutant in &mutants {
+        if mutant.untried {
+            let mut count = count.lock().map_err(|_| fail("another hand broke off"))?;
+            let (what, why) = match (&mutant.equivalent, &mutant.unseen) {
+                (Some(why), _) => (&mut count.equivalent, why),
+                (None, Some(why)) => (&mut count.unseen, why),
+                (None, None) => return Err(fail(format!("{} is not tried for no reason", mutant.name))),
+            };
+            *what += 1;
+            println!("{}: {}: argued and not tried: {why}", mutant.package, mutant.name);
+            continue;
+        }
         match sources(mutant).and_then(|sources| memory.verdict(mutant, sources)) {
             Some(verdict) => tell(mutant, &verdict, true)?,
             None => left.push(mutant),

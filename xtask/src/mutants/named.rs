@@ -157,7 +157,6 @@ fn quoted(text: &str, quote: char) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
 
     use super::super::Mutant;
     use super::{body, changed, of_tests};
@@ -165,16 +164,10 @@ mod tests {
     fn mutant(source: &str, find: &str, replace: &str) -> Mutant {
         Mutant {
             package: "ring",
-            name: String::new(),
-            file: PathBuf::new(),
             at: source.find(find).expect("it is there"),
             find: find.to_owned(),
             replace: replace.to_owned(),
-            mechanical: false,
-            equivalent: None,
-            key: String::new(),
-            number: 0,
-            unseen: None,
+            ..Mutant::default()
         }
     }
 

@@ -12,7 +12,7 @@ use crate::kit::{self, fail, root};
 /// All mutants of a crate.
 ///
 /// Its `mutants.json` has the `named` ones; those that are known to be `equivalent`, and those that no model can tell from what they are made of (`unseen`), by
-/// their names, or by file, text and perhaps what is put there; and perhaps `elsewhere`: the beginnings of the files that no test on this system can break, and why.
+/// their names, or by file, text and perhaps what is put there (not `tried`, if no test on this system could tell them apart); and perhaps `elsewhere`: the beginnings of the files that no test on this system can break, and why.
 pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
     let folder = root().join("crates").join(package);
     let named: Value = serde_json::from_str(&fs::read_to_string(folder.join("mutants.json"))?)?;
@@ -46,11 +46,11 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
             let mut any = false;
             for mutant in found.iter_mut().filter(fits) {
                 let why = Some(text(entry, "why"));
-                if list == "unseen" {
-                    mutant.unseen = why
-                } else {
-                    mutant.equivalent = why
+                match list {
+                    "unseen" => mutant.unseen = why,
+                    _ => mutant.equivalent = why,
                 }
+                mutant.untried = entry["tried"] == Value::Bool(false);
                 any = true;
             }
             if !any {

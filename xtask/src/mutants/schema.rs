@@ -221,7 +221,6 @@ fn edits(members: &[&Mutant], source: &str) -> Vec<Edit> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
 
     use super::super::Mutant;
     use super::edits;
@@ -229,20 +228,7 @@ mod tests {
     fn mutant(number: usize, source: &str, find: &str, replace: &str) -> Mutant {
         let (find, replace) = (find.to_owned(), replace.to_owned());
         let at = source.find(&find).expect("it is there");
-        let (name, file, key) = (String::new(), PathBuf::new(), String::new());
-        Mutant {
-            package: "ring",
-            name,
-            file,
-            at,
-            find,
-            replace,
-            mechanical: true,
-            equivalent: None,
-            key,
-            number,
-            unseen: None,
-        }
+        Mutant { package: "ring", at, find, replace, mechanical: true, number, ..Mutant::default() }
     }
 
     #[test]
