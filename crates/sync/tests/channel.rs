@@ -269,6 +269,29 @@ fn a_future_that_moves_to_another_waker_wakes_that_one() {
     assert_eq!(Arc::strong_count(&first) + Arc::strong_count(&second), 2, "no waker is kept");
 }
 
+/// A future that is dropped takes its waker with it, though its place stays in the line until somebody comes by: a waker that outlived it would keep a
+/// whole task alive, on an idle channel for ever.
+#[test]
+fn who_leaves_takes_his_waker_along() {
+    for (sender, receiver) in kinds() {
+        let bell = Arc::new(Bell::default());
+        let mut future = Box::pin(receiver.recv_async());
+        assert!(poll(future.as_mut(), &bell).is_pending());
+        assert_eq!(Arc::strong_count(&bell), 2, "the line has it");
+        drop(future);
+        assert_eq!(Arc::strong_count(&bell), 1, "of who waits for a value");
+
+        // The same to send.
+        let Some(capacity) = sender.capacity() else { continue };
+        (0..capacity).for_each(|value| sender.try_send(value).expect("there is room"));
+        let mut future = Box::pin(sender.send_async(100));
+        assert!(poll(future.as_mut(), &bell).is_pending());
+        assert_eq!(Arc::strong_count(&bell), 2, "the line has it");
+        drop(future);
+        assert_eq!(Arc::strong_count(&bell), 1, "of who waits for room");
+    }
+}
+
 /// Two values for one wake-up, as when the first of two sends is finished last: who takes the first one wakes for the second.
 #[test]
 fn who_receives_wakes_the_next_one_if_there_is_more() {

@@ -200,6 +200,9 @@ fn who_calls_sees_what_came_before_parking() {
     for reason in REASONS {
         model(move || {
             let (word, note) = (Arc::new(ThreadWord::new()), Arc::new(AtomicU32::new(0)));
+            // The futex of models makes its tables when it is first used, and loom takes that for an act that all later users have seen. If the sleeper were
+            // the first, the notifier would see what came before, whatever the word's orderings are.
+            weblane_futex::notify_all(&note);
             let (inner, inner_note) = (Arc::clone(&word), Arc::clone(&note));
             let sleeper = thread::spawn(move || {
                 inner_note.store(1, Ordering::Relaxed);

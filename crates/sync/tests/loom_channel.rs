@@ -512,3 +512,33 @@ fn blocks_change_hands() {
         assert_eq!(got, [0, 1, 2, 3, 4]);
     });
 }
+
+/// A block comes again while a slow receiver is still to read his value in it: it is not used again before he is done. If he said so before he reads,
+/// the value that comes into his slot would race with his reading, which loom's cells tell.
+#[test]
+fn a_block_waits_for_a_slow_receiver() {
+    let met = Met::default();
+    let log = met.clone();
+    model(move || {
+        let (sender, receiver) = MANY();
+        // A full block, and another one after it, so that `head` can leave the first.
+        (0..3).for_each(|value| sender.try_send(value).unwrap());
+        let second = receiver.clone();
+        let other = thread::spawn(move || {
+            // Whoever takes the value in the second block has moved `head` there.
+            let got: Vec<_> = (0..2).filter_map(|_| second.try_recv().ok()).collect();
+            // The second block's other slot, and the first one of a third block: that is the first block, if all are done with it.
+            (3..5).for_each(|value| sender.try_send(value).unwrap());
+            (sender, second, got)
+        });
+        // The slow one: it has claimed its value, and the other thread does all of the above.
+        let mine = receiver.try_recv().unwrap();
+        let (_sender, _second, mut got) = other.join().unwrap();
+        log.note(if mine == 0 && got == [1, 2] { "all others done" } else { "otherwise" });
+        got.push(mine);
+        got.extend(receiver.try_iter());
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2, 3, 4]);
+    });
+    met.check(&["all others done", "otherwise"]);
+}
