@@ -5,6 +5,7 @@
 //!
 //! ```ignore
 //! loom::model(|| {
+//!     weblane_futex::model::begin();
 //!     weblane_futex::model::spurious_wakes(1);
 //!     // ... threads that wait and notify ...
 //! });
@@ -42,6 +43,16 @@ fn is_set() -> bool {
 
 fn with<R>(run: impl FnOnce(&mut Budget) -> R) -> R {
     run(&mut LEFT.lock().expect("a model does not poison"))
+}
+
+/// Makes what the futex keeps in this execution of the model. Call it first in a model, before other threads begin.
+///
+/// Otherwise it is made by the first thread that waits or notifies, and loom takes that for an order: whoever comes to any futex later sees what that thread did before.
+/// No real futex orders anything so, and a model in which it does misses orderings that are too weak.
+pub fn begin() {
+    crate::imp::begin_model();
+    drop(is_set());
+    with(|_| ());
 }
 
 /// In this execution of the model, at most `budget` waits are woken for no reason. Without this call, none.

@@ -12,7 +12,10 @@ use cases::Seen;
 fn model(check: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(2));
-    builder.check(check);
+    builder.check(move || {
+        weblane_futex::model::begin();
+        check();
+    });
 }
 
 /// The same for a model that notes what it saw.
@@ -48,7 +51,10 @@ fn who_was_not_called_sleeps_on() {
     let mut builder = loom::model::Builder::new();
     // The notifier before and after its call, and the two sleepers.
     builder.preemption_bound = Some(3);
-    builder.check(cases::who_was_not_called_sleeps_on);
+    builder.check(|| {
+        weblane_futex::model::begin();
+        cases::who_was_not_called_sleeps_on();
+    });
 }
 
 #[test]

@@ -41,4 +41,13 @@ pub use thread_word::{ThreadWord, Wake, WordState};
 pub use wait_group::{Member, WaitGroup};
 #[doc(hidden)]
 pub use weblane_futex::MODEL;
+
+/// Makes what this crate and the futex keep in an execution of a model, as [`weblane_futex::model::begin`] does, which says why.
+#[cfg(loom)]
+pub fn begin_model() {
+    weblane_futex::model::begin();
+    waiters::begin_model();
+    owner::begin_model();
+}
+
 pub use weblane_futex::{MayNotBlock, can_block, set_can_block};

@@ -127,6 +127,11 @@ loom::lazy_static! {
     };
 }
 
+#[cfg(loom)]
+pub(crate) fn begin_model() {
+    let _made = &*THREADS;
+}
+
 #[cfg(all(feature = "std", not(loom)))]
 std::thread_local!(static CURRENT: core::cell::Cell<u32> = const { core::cell::Cell::new(0) });
 #[cfg(loom)]
@@ -291,6 +296,7 @@ mod models {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = builder.preemption_bound.or(Some(2));
         builder.check(|| {
+            crate::begin_model();
             let other = thread::spawn(|| ThreadNumber::claim().unwrap());
             ThreadNumber::claim().unwrap().retire();
             let mine = ThreadNumber::claim().unwrap();

@@ -150,8 +150,8 @@ impl ThreadWord {
         if !weblane_futex::can_block() {
             return Err(MayNotBlock);
         }
-        // AcqRel: Acquire pairs with the Release of whoever gave a reason before; Release so that who sees PARKED sees what came before it.
-        let mut seen = WordState(self.0.fetch_or(PARKED, Ordering::AcqRel) | PARKED);
+        // Release: who sees PARKED sees what came before it. What was done before a reason that is there already is acquired at the end.
+        let mut seen = WordState(self.0.fetch_or(PARKED, Ordering::Release) | PARKED);
         let mut slept = 0;
         while !seen.has_reason() {
             // Whatever it returns, the word decides.
@@ -160,8 +160,8 @@ impl ThreadWord {
             }
             seen = self.load();
         }
-        // Acquire: a token that came beside the reason is cleared here, and this thread must see why it was given; pairs with the Release of whoever
-        // gave it.
+        // Acquire: this thread must see why each reason was given, also a token that came beside another one and is cleared here; pairs with the Release of
+        // whoever gave it. All changes of the word are read-modify-writes, so each is in a release sequence that ends here.
         self.0.fetch_and(!(PARKED | TOKEN), Ordering::Acquire);
         Ok(slept)
     }

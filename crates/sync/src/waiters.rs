@@ -115,6 +115,11 @@ loom::lazy_static! {
     static ref TABLE: [Bucket; LISTS] = [Bucket(Tiny::new(EMPTY))];
 }
 
+#[cfg(loom)]
+pub(crate) fn begin_model() {
+    let _made = &*TABLE;
+}
+
 fn list(key: usize) -> &'static Tiny<List> {
     // Fibonacci hashing; the lowest two bits of an address say nothing.
     let hash = ((key >> 2) as u32).wrapping_mul(0x9e37_79b9) >> 16;

@@ -16,7 +16,10 @@ use weblane_sync::{Condvar, Mutex, ThreadWord, Wake};
 fn model(check: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(2));
-    builder.check(check);
+    builder.check(move || {
+        weblane_sync::begin_model();
+        check();
+    });
 }
 
 /// The lock excludes, orders, and wakes its waiters: three threads, so that one may overtake a woken one.
@@ -95,6 +98,7 @@ fn a_mark_beside_a_notification() {
     // The first before it sleeps, the notifier before it notifies, the second in the middle of its mark.
     builder.preemption_bound = Some(3);
     builder.check(|| {
+        weblane_sync::begin_model();
         let shared = Arc::new((Mutex::new(0), Condvar::new()));
         let (one, two) = (Arc::clone(&shared), Arc::clone(&shared));
         let first = thread::spawn(move || {
@@ -120,6 +124,7 @@ fn two_notifications_to_all_at_once() {
     // One notifier before it clears the mark, the waiter before it sleeps, the other notifier in the middle of its step.
     builder.preemption_bound = Some(3);
     builder.check(|| {
+        weblane_sync::begin_model();
         let shared = Arc::new((Mutex::new(0), Condvar::new()));
         // Leaves the mark, with nobody asleep.
         drop(shared.1.wait_timeout(shared.0.lock().unwrap(), Duration::from_secs(1)).unwrap());
@@ -200,9 +205,6 @@ fn who_calls_sees_what_came_before_parking() {
     for reason in REASONS {
         model(move || {
             let (word, note) = (Arc::new(ThreadWord::new()), Arc::new(AtomicU32::new(0)));
-            // The futex of models makes its tables when it is first used, and loom takes that for an act that all later users have seen. If the sleeper were
-            // the first, the notifier would see what came before, whatever the word's orderings are.
-            weblane_futex::notify_all(&note);
             let (inner, inner_note) = (Arc::clone(&word), Arc::clone(&note));
             let sleeper = thread::spawn(move || {
                 inner_note.store(1, Ordering::Relaxed);

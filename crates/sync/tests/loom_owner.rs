@@ -86,6 +86,16 @@ fn race_14_called_anyway_beside_a_message() {
         other.join().unwrap();
         assert!(word.load().token() && word.load().messages() == 1);
     });
+    // And its own count is put right while another one is counted.
+    model(|| {
+        let word = Arc::new(ThreadWord::new());
+        word.message_posted();
+        let other = Arc::clone(&word);
+        let other = thread::spawn(move || _ = other.message_posted());
+        word.correct_messages(-1);
+        other.join().unwrap();
+        assert_eq!(word.load().messages(), 1);
+    });
 }
 
 /// Nobody recovers it: the waiter learns it all the same.

@@ -74,6 +74,10 @@ modelled::lazy_static! {
     static ref ADDRESSES: Box<RealMutex<HashMap<usize, Arc<Address>>>> = Box::new(RealMutex::new(HashMap::new()));
 }
 
+pub(crate) fn begin_model() {
+    drop(ADDRESSES.lock());
+}
+
 fn address(word: &AtomicU32) -> Arc<Address> {
     let key = core::ptr::from_ref(word) as usize;
     if let Some(known) = ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {

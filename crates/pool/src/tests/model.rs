@@ -102,7 +102,10 @@ fn explore(fewer: usize, check: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(2) - fewer);
     builder.max_branches = 20_000;
-    builder.check(check);
+    builder.check(move || {
+        weblane_sync::begin_model();
+        check();
+    });
 }
 
 /// Sleeps until `count` is `expected`, so that the models' submitters do not close the pool before their tasks have run: closing wakes

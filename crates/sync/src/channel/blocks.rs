@@ -184,7 +184,10 @@ mod tests {
     fn model(check: impl Fn() + Sync + Send + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = builder.preemption_bound.or(Some(2));
-        builder.check(check);
+        builder.check(move || {
+            crate::begin_model();
+            check();
+        });
     }
 
     /// Uses a block as one to whom it is new. loom knows who has made the cells and atomics in it, and that whoever touches them must have seen that.

@@ -262,6 +262,7 @@ mod models {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = builder.preemption_bound.or(Some(2));
         builder.check(move || {
+            crate::begin_model();
             let once = Arc::new(Once::new());
             let (own, dead) = (ThreadNumber::claim().unwrap(), ThreadNumber::claim().unwrap());
             dead.adopt();

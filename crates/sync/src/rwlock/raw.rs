@@ -361,6 +361,7 @@ mod models {
         // The one that steps late, the other before his second step, and the writer before he sleeps.
         builder.preemption_bound = Some(3);
         builder.check(|| {
+            crate::begin_model();
             let lock = Arc::new(RawRwLock::new());
             assert!(lock.try_write().is_ok());
             let (one, two) = (Arc::clone(&lock), Arc::clone(&lock));

@@ -13,7 +13,10 @@ use weblane_sync::Parker;
 pub fn model(check: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(2));
-    builder.check(check);
+    builder.check(move || {
+        weblane_sync::begin_model();
+        check();
+    });
 }
 
 struct Call(Parker);

@@ -1,0 +1,61 @@
+//! Every interleaving of what two ends of a channel do at once to what they share: the counts of ends, and the blocks that come and go.
+#![cfg(loom)]
+#![allow(missing_docs, reason = "tests")]
+
+use loom::thread;
+use weblane_sync::channel::{TryRecvError, unbounded};
+
+/// Every interleaving with up to `LOOM_MAX_PREEMPTIONS` preemptions, 2 unless set.
+fn model(check: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.max_branches = 20_000;
+    builder.check(move || {
+        weblane_sync::begin_model();
+        check();
+    });
+}
+
+/// Two clone at once. All but one of the ends go, and the channel stays open: each was counted.
+#[test]
+fn clones_are_counted() {
+    model(|| {
+        let (sender, receiver) = unbounded::<u32>();
+        let second = sender.clone();
+        let other = thread::spawn(move || (second.clone(), second));
+        let third = sender.clone();
+        drop((other.join().unwrap(), third));
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    });
+    model(|| {
+        let (sender, receiver) = unbounded::<u32>();
+        let second = receiver.clone();
+        let other = thread::spawn(move || (second.clone(), second));
+        let third = receiver.clone();
+        drop((other.join().unwrap(), third));
+        assert_eq!(sender.try_send(1), Ok(()));
+    });
+}
+
+/// A block is given back while another one is taken. Each is in one place: used again, they keep what is put into them.
+#[test]
+fn a_block_comes_as_another_goes() {
+    model(|| {
+        let (sender, receiver) = unbounded::<u32>();
+        // Blocks of two: two are free when their values have been taken and the next one's first, and one of these is used again.
+        (0..4).for_each(|value| sender.try_send(value).unwrap());
+        assert!(receiver.try_iter().eq(0..4));
+        (4..8).for_each(|value| sender.try_send(value).unwrap());
+        assert!([4, 5].map(|value| receiver.try_recv() == Ok(value)) == [true; 2]);
+        let other = thread::spawn(move || {
+            sender.try_send(8).unwrap();
+            sender
+        });
+        assert_eq!(receiver.try_recv(), Ok(6));
+        let sender = other.join().unwrap();
+        // If a block is used twice, these write over what is in it.
+        (9..14).for_each(|value| sender.try_send(value).unwrap());
+        let got: Vec<u32> = receiver.try_iter().collect();
+        assert!(got.iter().copied().eq(7..14), "{got:?}");
+    });
+}
