@@ -125,6 +125,10 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
                 count.survivors.push(format!("{}: {}", mutant.package, mutant.name));
                 format!("WRONGLY called equivalent in mutants.json: noticed by {place}")
             }
+            (_, Verdict::DoesNotCompile) if !mutant.mechanical => {
+                count.survivors.push(format!("{}: {}", mutant.package, mutant.name));
+                "named in mutants.json, and DOES NOT COMPILE".to_owned()
+            }
             (_, Verdict::DoesNotCompile) => {
                 count.no_code += 1;
                 "does not compile".to_owned()
@@ -208,5 +212,8 @@ pub(crate) fn run(arguments: &ArgMatches) -> kit::Result<()> {
     if count.survivors.is_empty() {
         return Ok(());
     }
-    Err(fail(format!("no test notices, or wrongly called equivalent: {}", count.survivors.join("; "))))
+    Err(fail(format!(
+        "no test notices, or wrongly called equivalent, or does not compile: {}",
+        count.survivors.join("; ")
+    )))
 }
