@@ -100,7 +100,7 @@ fn two_ring_at_once() {
         let ringers = [0, 1].map(|which| {
             let (pool, done) = (Arc::clone(&pool), Arc::clone(&done));
             thread::spawn(move || {
-                done[which].store(1, Ordering::Relaxed);
+                done[which].fetch_add(1, Ordering::Relaxed);
                 pool.host().lane(0).window.ring();
             })
         });
