@@ -59,3 +59,22 @@ fn a_block_comes_as_another_goes() {
         assert!(got.iter().copied().eq(7..14), "{got:?}");
     });
 }
+
+/// Two senders come to the end of a block at once: one brings the next block, and the other one goes on in it.
+#[test]
+fn two_senders_at_the_end_of_a_block() {
+    model(|| {
+        let (sender, receiver) = unbounded::<u32>();
+        (0..2).for_each(|value| sender.try_send(value).unwrap());
+        let second = sender.clone();
+        let other = thread::spawn(move || second.try_send(2).unwrap());
+        sender.try_send(3).unwrap();
+        other.join().unwrap();
+        let mut got: Vec<u32> = receiver.try_iter().collect();
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2, 3]);
+        // And one after them, in order.
+        sender.try_send(4).unwrap();
+        assert_eq!(receiver.try_recv(), Ok(4));
+    });
+}
