@@ -103,7 +103,8 @@ fn window_counts_go_away_and_come_back() {
         let counters = [0; 2].map(AtomicU32::new);
         let thief = one_theft(&pool, 1);
         as_worker(&pool, 0, || {
-            assert_eq!(join(|| (), count(&counters[0])).1, 0);
+            // The thief begins, at no cost of a preemption.
+            assert_eq!(join(thread::yield_now, count(&counters[0])).1, 0);
             // In another place in memory, so that the two are not mistaken for one another.
             deeper(|| assert_eq!(join(|| (), count(&counters[1])).1, 0));
         });
