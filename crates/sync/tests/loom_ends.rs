@@ -3,12 +3,17 @@
 #![allow(missing_docs, reason = "tests")]
 
 use loom::thread;
-use weblane_sync::channel::{TryRecvError, unbounded};
+use weblane_sync::channel::{TryRecvError, bounded, unbounded};
 
 /// Every interleaving with up to `LOOM_MAX_PREEMPTIONS` preemptions, 2 unless set.
 fn model(check: impl Fn() + Sync + Send + 'static) {
+    explore(0, check);
+}
+
+/// The same with so many more.
+fn explore(more: usize, check: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(2) + more);
     builder.max_branches = 20_000;
     builder.check(move || {
         weblane_sync::begin_model();
@@ -76,5 +81,61 @@ fn two_senders_at_the_end_of_a_block() {
         // And one after them, in order.
         sender.try_send(4).unwrap();
         assert_eq!(receiver.try_recv(), Ok(4));
+    });
+}
+
+/// A sender comes to a block that is used again, and knows of it by the cursor alone: it writes after those who read there before. loom reports it if not.
+#[test]
+fn a_block_that_is_used_again_by_who_comes_late() {
+    model(|| {
+        let (sender, receiver) = unbounded::<u32>();
+        let late = sender.clone();
+        let late = thread::spawn(move || late.try_send(9).unwrap());
+        let mut got = 0;
+        for value in 0..5 {
+            sender.try_send(value).unwrap();
+            // What comes after a slot that is claimed and not filled yet is hidden until then.
+            got += usize::from(receiver.try_recv().is_ok());
+        }
+        late.join().unwrap();
+        assert_eq!(got + receiver.try_iter().count(), 6);
+    });
+}
+
+/// A sender finds a block full; until it comes to the next one, that is full too and there is another, used again. Each gets a slot of its own, after its last reader.
+#[test]
+fn a_block_that_is_used_again_by_who_comes_later_still() {
+    explore(1, || {
+        let (sender, receiver) = unbounded::<u32>();
+        let late = sender.clone();
+        (0..2).for_each(|value| sender.try_send(value).unwrap());
+        let late = thread::spawn(move || late.try_send(9).unwrap());
+        // It finds the first block full, at no cost of a preemption.
+        thread::yield_now();
+        sender.try_send(2).unwrap();
+        let mut got: Vec<u32> = (0..3).filter_map(|_| receiver.try_recv().ok()).collect();
+        (3..5).for_each(|value| sender.try_send(value).unwrap());
+        late.join().unwrap();
+        got.extend(receiver.try_iter());
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2, 3, 4, 9]);
+    });
+}
+
+/// The length is one that the channel had, also if both cursors go once around while it is looked at.
+#[test]
+fn a_length_that_it_had() {
+    model(|| {
+        let (sender, receiver) = bounded::<u32>(2);
+        let (to, from) = (sender.clone(), receiver.clone());
+        let other = thread::spawn(move || {
+            for value in 0..2 {
+                to.try_send(value).unwrap();
+                assert_eq!(from.try_recv(), Ok(value));
+            }
+        });
+        assert!(receiver.len() <= 1);
+        other.join().unwrap();
+        assert_eq!(sender.len(), 0);
     });
 }
