@@ -139,3 +139,41 @@ fn a_length_that_it_had() {
         assert_eq!(sender.len(), 0);
     });
 }
+
+/// A receiver comes when the others are in a block that was made after he was there, and knows of it by the cursor alone.
+#[test]
+fn a_new_block_for_a_receiver_who_comes_late() {
+    model(|| {
+        let (sender, receiver) = unbounded::<u32>();
+        let late = receiver.clone();
+        let late = thread::spawn(move || late.try_recv().ok());
+        let mut got = Vec::new();
+        for value in 0..3 {
+            sender.try_send(value).unwrap();
+            got.extend(receiver.try_recv());
+        }
+        sender.try_send(3).unwrap();
+        got.extend(late.join().unwrap());
+        got.extend(receiver.try_iter());
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2, 3]);
+    });
+}
+
+/// A sender finds a block full, and the next ones too by the time it looks at them; it knows of their memory by the cursor alone.
+#[test]
+fn new_blocks_for_a_sender_who_comes_late() {
+    explore(1, || {
+        let (sender, receiver) = unbounded::<u32>();
+        let late = sender.clone();
+        (0..2).for_each(|value| sender.try_send(value).unwrap());
+        let late = thread::spawn(move || late.try_send(9).unwrap());
+        // It finds the first block full, at no cost of a preemption.
+        thread::yield_now();
+        (2..6).for_each(|value| sender.try_send(value).unwrap());
+        late.join().unwrap();
+        let mut got: Vec<u32> = receiver.try_iter().collect();
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2, 3, 4, 5, 9]);
+    });
+}
