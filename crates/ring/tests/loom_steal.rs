@@ -212,7 +212,6 @@ fn drain_half_vs_steal_half() {
     met.all(&["stole several", "stole one", "drained behind the thief"]);
 }
 
-/// A ring whose slots are used three times over, with a thief behind the owner all the time.
 /// Race 16: a thief dies after it has copied a value, and its turn is ended for it. The owner uses the slot again after the copy, and not before.
 #[test]
 fn race_16_push_vs_the_end_of_a_dead_ones_turn() {
@@ -256,6 +255,7 @@ fn race_16_a_dead_ones_turn_ends_once() {
     });
 }
 
+/// A ring whose slots are used three times over, with a thief behind the owner all the time.
 #[test]
 fn wrap_of_the_slots() {
     let met = Met::default();

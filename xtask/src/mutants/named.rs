@@ -157,7 +157,6 @@ fn quoted(text: &str, quote: char) -> usize {
 
 #[cfg(test)]
 mod tests {
-
     use super::super::Mutant;
     use super::{body, changed, of_tests};
 

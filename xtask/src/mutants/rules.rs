@@ -28,7 +28,7 @@ pub(super) fn all(package: &'static str) -> kit::Result<Vec<Mutant>> {
         };
         let (file, replace) = (PathBuf::from(file), text(entry, "replace"));
         let name = text(entry, "name");
-        found.push(Mutant { package, mechanical: false, name, file, at, find, replace, ..Mutant::default() });
+        found.push(Mutant { package, name, file, at, find, replace, ..Mutant::default() });
     }
     for list in ["equivalent", "unseen"] {
         for entry in named[list].as_array().into_iter().flatten() {
