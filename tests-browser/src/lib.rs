@@ -1,6 +1,7 @@
 //! What the browser tests share: one set of workers and one pool for each page, and ways to wait without blocking.
 #![cfg(target_arch = "wasm32")]
 
+pub mod growth;
 pub mod stress;
 
 use std::cell::RefCell;

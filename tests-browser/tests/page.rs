@@ -3,16 +3,18 @@
 #![cfg(target_arch = "wasm32")]
 
 use std::cell::Cell;
+use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tests_browser::growth::{Blind, GROWTHS};
 use tests_browser::{eval, eventually, get, now, report, sleep, soon, turns, workers_of};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_pool::{JsTask, ThreadPool, join};
-use weblane_workers::{Message, ThreadId, send, word};
+use weblane_workers::{Message, ThreadId, growth, send, word};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
@@ -355,12 +357,12 @@ async fn fresh_pages_of(thread: ThreadId, pages: usize) -> Block {
     let inner = Arc::clone(&at);
     let grow = move |_, _| {
         let block = fresh_pages(pages);
-        weblane_workers::growth::publish();
+        growth::publish();
         inner.store(block.start as u32, Ordering::SeqCst);
     };
     send(thread, Message::new(grow)).expect("sent");
     eventually("new pages", || at.load(Ordering::SeqCst) != 0).await;
-    weblane_workers::growth::adopt();
+    growth::adopt();
     Block { start: at.load(Ordering::SeqCst) as usize, len: pages * PAGE }
 }
 
@@ -402,6 +404,46 @@ async fn race_55_wait32_and_memory_copy_on_pages_that_another_worker_has_just_gr
         let (right, waiter) = soon("both workers", rounds).await.expect("no panic");
         assert_eq!(right, 2);
         soon("who waited", waiter).await.expect("no panic");
+    }
+}
+
+/// Race 55: a worker touches memory that was added while it did not look, after each of the two cures. Without the cure it dies in Chromium.
+#[wasm_bindgen_test]
+async fn race_55_memory_that_was_added_while_a_worker_did_not_look() {
+    let pool = pool_of(1).await;
+    let mut blind = Blind::new();
+    // For the browser to compile all of it: every way, several times.
+    for way in (0..GROWTHS).flat_map(|_| 0..4) {
+        static AT: AtomicUsize = AtomicUsize::new(0);
+        let begun = Arc::new(AtomicU32::new(0));
+        let inner = Arc::clone(&begun);
+        AT.store(0, Ordering::SeqCst);
+        let touches = pool.spawn(move || {
+            inner.store(1, Ordering::SeqCst);
+            blind.turn();
+            let at = AT.load(Ordering::SeqCst) as *mut AtomicU32;
+            // There, unless the machine is so busy that the main thread has not come to it.
+            if !at.is_null() {
+                if way < 2 {
+                    growth::reach(at)
+                } else {
+                    growth::adopt()
+                }
+                if way % 2 == 0 {
+                    // SAFETY: on a page that nobody else uses.
+                    unsafe { (*at).fetch_add(1, Ordering::SeqCst) };
+                } else {
+                    // SAFETY: the same. `memory.fill`.
+                    unsafe { at.cast::<u8>().write_bytes(1, black_box(1_000)) };
+                }
+            }
+            blind
+        });
+        eventually("the worker to have begun", || begun.load(Ordering::SeqCst) == 1).await;
+        let block = fresh_pages(1);
+        growth::publish();
+        AT.store(block.start, Ordering::SeqCst);
+        blind = soon("the worker", touches).await.expect("no panic, and no trap");
     }
 }
 

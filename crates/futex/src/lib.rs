@@ -9,6 +9,7 @@ extern crate alloc;
 extern crate std;
 
 mod block;
+pub mod growth;
 #[cfg_attr(any(loom, shuttle), path = "imp/model.rs")]
 #[cfg_attr(all(not(any(loom, shuttle)), target_arch = "wasm32", target_feature = "atomics"), path = "imp/wasm.rs")]
 #[cfg_attr(

@@ -168,6 +168,65 @@ fn a_new_block_for_a_receiver_who_comes_late() {
     });
 }
 
+/// Two receivers empty a block, which a third thread uses again: whoever was done with it last has seen that the other one had read. loom reports it if not.
+///
+/// The sender is a thread of its own, for the fences that models have at the end of each call order more than the code does.
+#[test]
+fn a_block_is_used_again_after_both_have_read() {
+    model(|| {
+        let (sender, receiver) = unbounded::<u32>();
+        (0..4).for_each(|value| sender.try_send(value).unwrap());
+        let other = receiver.clone();
+        let other = thread::spawn(move || [(); 2].map(|()| other.try_recv().unwrap()));
+        // In the first block again, if that is free by now.
+        let sends = thread::spawn(move || sender.try_send(4).unwrap());
+        let mut got = vec![receiver.try_recv().unwrap()];
+        got.extend(other.join().unwrap());
+        sends.join().unwrap();
+        got.extend(receiver.try_iter());
+        got.sort_unstable();
+        assert_eq!(got, [0, 1, 2, 3, 4]);
+    });
+}
+
+/// The length is one that the channel had, also if the block that is looked at is emptied and used again meanwhile.
+#[test]
+fn a_length_as_a_block_is_used_again() {
+    model(|| {
+        let (sender, receiver) = unbounded::<u32>();
+        let from = receiver.clone();
+        let other = thread::spawn(move || {
+            (0..2).for_each(|value| sender.try_send(value).unwrap());
+            assert!(from.try_iter().eq(0..2));
+            // The second block, and, when the first one is free, that one.
+            sender.try_send(2).unwrap();
+            assert_eq!(from.try_recv(), Ok(2));
+            (3..5).for_each(|value| sender.try_send(value).unwrap());
+            (sender, from)
+        });
+        let length = receiver.len();
+        assert!(length <= 2, "{length}");
+        let _ = other.join().unwrap();
+        assert_eq!(receiver.len(), 2);
+    });
+}
+
+/// The last receiver goes as a sender sends: what it has claimed stays counted.
+#[test]
+fn a_length_after_the_last_receiver() {
+    fn check(make: fn() -> (Sender<u32>, Receiver<u32>)) {
+        model(move || {
+            let (sender, receiver) = make();
+            let goes = thread::spawn(move || drop(receiver));
+            let sent = sender.try_send(1).is_ok();
+            goes.join().unwrap();
+            assert!(sender.len() <= usize::from(sent), "{}", sender.len());
+        });
+    }
+    check(unbounded);
+    check(|| bounded(2));
+}
+
 /// A sender finds a block full, and the next ones too by the time it looks at them; it knows of their memory by the cursor alone.
 #[test]
 fn new_blocks_for_a_sender_who_comes_late() {

@@ -46,7 +46,11 @@ export function weblane_create_worker(url, name, on_message, on_error) {
       : new Worker(new URL(url, globalThis.location?.href), options);
   worker.onmessage = ({ data }) => {
     if (Array.isArray(data)) on_message(MESSAGE, data[0], data[1]);
-    else if (data && TAG in Object(data)) on_message(data[TAG], 0, data.value);
+    else if (data && TAG in Object(data)) {
+      on_message(data[TAG], 0, data.value);
+      // The trap's own stack, which the worker's console may never show: it is about to end.
+      if (data.stack) console.error(`weblane: in ${name}: ${data.stack}`);
+    }
   };
   // A message that could not be rebuilt on this side has no contents left, only the fact.
   worker.onmessageerror = () => on_error(true, 'a message could not be deserialised');
@@ -285,7 +289,7 @@ function serve() {
     if (die.dead) return;
     die.dead = true;
     Atomics.store(phase, 0, PHASE_DEAD);
-    self.postMessage({ [TAG]: DEAD, value: text(error) });
+    self.postMessage({ [TAG]: DEAD, value: text(error), stack: String((error && error.stack) || '') });
     // Its timers and promises would run code over a stack that was never unwound.
     self.close();
   };

@@ -11,7 +11,7 @@
 //! | `threads`, `id`, `status` | the static table of threads |
 //! | `hold`, `settled` | workers that stay in their event loop; promises |
 //! | `death`, `last_words` | workers that die, and who is told |
-//! | [`growth`] | a cure for memory that another thread has just added |
+//! | [`growth`] | a cure for memory that another thread has just added (of `weblane-futex`) |
 //! | `glue` | the functions of `js/worker.js`, the only JS here |
 
 extern crate alloc;
@@ -20,7 +20,6 @@ mod action;
 mod death;
 mod error;
 mod glue;
-pub mod growth;
 mod hold;
 mod id;
 mod inbox;
@@ -48,6 +47,7 @@ pub use settled::on_settled;
 pub use start::{init, ready};
 pub use status::Status;
 pub use threads::{current, is_main_thread, name, status, word};
+pub use weblane_futex::growth;
 
 #[doc(hidden)]
 pub use start::{__weblane_deliver, __weblane_message_error, __weblane_start};

@@ -23,6 +23,8 @@ use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering;
 
+use weblane_futex::growth;
+
 use super::primitive::{AtomicPtr, AtomicU32, AtomicU64, Cell, Padded};
 
 /// Values in a block.
@@ -95,7 +97,11 @@ impl<T> Blocks<T> {
         let (bucket, place) = place(block);
         // Relaxed: whoever knows the number has acquired it from whoever was given it, and with it the bucket. SAFETY: the bucket was there when the number was
         // given out, it has that many blocks, and it lives as long as the channel.
-        unsafe { &*self.buckets.get_unchecked(bucket).load(Ordering::Relaxed).add(place) }
+        let block = unsafe { self.buckets.get_unchecked(bucket).load(Ordering::Relaxed).add(place) };
+        // Whoever has made it may just have grown the memory for it (race 55).
+        growth::reach(block);
+        // SAFETY: as above.
+        unsafe { &*block }
     }
 
     /// A block that nobody uses, with nothing after it.

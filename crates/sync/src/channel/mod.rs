@@ -67,6 +67,7 @@ use ring::Ring;
 use segments::Segments;
 use wait::{Side, chain};
 use wait_list::WaitList;
+use weblane_futex::growth;
 
 pub use error::{Closed, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 pub use receiver::{IntoIter, Iter, Receiver, RecvFuture, TryIter};
@@ -138,12 +139,16 @@ impl<T> Shared<T> {
 
     #[inline]
     fn push(&self, value: T) -> Result<(), Refused<T>> {
+        // What the value leads to may have been allocated a moment ago (race 55).
+        growth::publish();
         either!(self.queue, queue => queue.push(value))
     }
 
     #[inline]
     fn pop(&self) -> Result<T, Nothing> {
-        either!(self.queue, queue => queue.pop())
+        let value = either!(self.queue, queue => queue.pop())?;
+        growth::adopt();
+        Ok(value)
     }
 
     fn ready(&self) -> bool {

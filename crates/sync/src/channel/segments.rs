@@ -168,7 +168,8 @@ impl<T> Segments<T> {
             // Relaxed, both: the block is ours. If the old one is in another life now, the compare-and-swap fails.
             let life = block.life.load(Ordering::Relaxed);
             let count = self.block(seen).number.load(Ordering::Relaxed);
-            block.number.store(count.wrapping_add(1), Ordering::Relaxed);
+            // Release: pairs with the Acquire in `len`; who has read this number sees that the cursors have gone on since.
+            block.number.store(count.wrapping_add(1), Ordering::Release);
             let first = Cursor::new(number, life, 0);
             // Release: pairs with the Acquire in `push`. SeqCst: in one order with the closing bit.
             match self.tail.0.compare_exchange(seen.0, first.0 + 1, Ordering::SeqCst, Ordering::Acquire) {
@@ -298,7 +299,7 @@ impl<T> Segments<T> {
         loop {
             let tail = Cursor(self.tail.0.load(Ordering::SeqCst)).settled();
             let head = Cursor(self.head.0.load(Ordering::SeqCst));
-            // Acquire: not after the loads below.
+            // Acquire: pairs with the Release in `extend`, and not after the loads below.
             let [last, first] = [tail, head].map(|at| self.block(at).number.load(Ordering::Acquire));
             // All of it at one moment, or again.
             if Cursor(self.tail.0.load(Ordering::SeqCst)).settled() == tail

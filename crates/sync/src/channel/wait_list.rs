@@ -55,7 +55,7 @@ use core::sync::atomic::Ordering;
 use core::task::Waker;
 use core::time::Duration;
 
-use weblane_futex::{MayNotBlock, Wait};
+use weblane_futex::{MayNotBlock, Wait, growth};
 
 use super::primitive::{AtomicPtr, AtomicU32, Cell, Padded, model_fence};
 
@@ -121,8 +121,8 @@ impl Place {
 
     /// Whether this place still waits, for this very waker.
     pub(super) fn waits_for(&self, waker: &Waker) -> bool {
-        // Acquire: pairs with the Release of the call, so that what it was made for is seen by who finds himself called.
-        self.waiter().state.load(Ordering::Acquire) == WAITING
+        // Relaxed: whoever finds himself called leaves, which acquires.
+        self.waiter().state.load(Ordering::Relaxed) == WAITING
             // SAFETY: shared with at most the keeper, who only looks as well; it is written by nobody before the place is given back.
             && self.waiter().waker.with(|own| unsafe { (*own).as_ref().is_some_and(|own| own.will_wake(waker)) })
     }
@@ -130,8 +130,8 @@ impl Place {
     /// Sleeps until called, or for `timeout`; returns whether the time was up.
     pub(super) fn sleep(&self, timeout: Option<Duration>) -> Result<bool, MayNotBlock> {
         let state = &self.waiter().state;
-        // Acquire: as in `waits_for`.
-        while state.load(Ordering::Acquire) == WAITING {
+        // Relaxed: as in `waits_for`.
+        while state.load(Ordering::Relaxed) == WAITING {
             if weblane_futex::wait(state, WAITING, timeout)? == Wait::TimedOut {
                 return Ok(true);
             }
@@ -162,9 +162,10 @@ impl WaitList {
 
     /// Enters the list: with a waker, or none for a thread that is going to sleep. Look again at what you wait for, afterwards.
     pub(super) fn enter(&self, waker: Option<Waker>) -> Place {
-        // AcqRel: pairs with itself in `reuse`; who takes the spare one out has it for himself.
-        let spare = self.spare.swap(ptr::null_mut(), Ordering::AcqRel);
+        // Acquire: pairs with the Release in `let_go`; who takes the spare one out has it for himself.
+        let spare = self.spare.swap(ptr::null_mut(), Ordering::Acquire);
         let place = if let Some(spare) = NonNull::new(spare) {
+            growth::reach(spare.as_ptr());
             spare
         } else {
             NonNull::from(Box::leak(Box::new(Waiter {
@@ -201,7 +202,8 @@ impl WaitList {
     /// Gives a place back; returns whether it had been called. Then what the call was for may still be there, for somebody else.
     pub(super) fn leave(&self, place: Place) -> bool {
         let waiter = place.waiter();
-        // Relaxed on success: nothing is passed on but the decision. Acquire on failure: as in `waits_for`.
+        // Relaxed on success: nothing is passed on but the decision. Acquire on failure: pairs with the Release of the call, so that what it was
+        // made for is seen by who finds himself called.
         let left = waiter.state.compare_exchange(WAITING, GONE, Ordering::Relaxed, Ordering::Acquire).is_ok();
         if left {
             self.waiting.0.fetch_sub(1, Ordering::Relaxed);
@@ -253,7 +255,7 @@ impl WaitList {
         if held.holders.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: nobody holds it any more.
             drop(held.waker.with_mut(|own| unsafe { (*own).take() }));
-            // AcqRel: pairs with itself and with the swap in `enter`.
+            // Release: pairs with the Acquire in `enter`. Acquire: pairs with the Release here, of whoever gave the one that is freed.
             free(self.spare.swap(waiter.as_ptr(), Ordering::AcqRel));
         }
     }
@@ -262,6 +264,11 @@ impl WaitList {
 /// Frees a waiter that nobody holds, if it is one.
 fn free(waiter: *mut Waiter) {
     if !waiter.is_null() {
+        // A touch that models see. SAFETY: the caller has it for himself.
+        #[cfg(loom)]
+        unsafe {
+            (*waiter).waker.with_mut(|_| ());
+        }
         // SAFETY: it was made by `Box`, and the caller has it for himself.
         drop(unsafe { Box::from_raw(waiter) });
     }
@@ -306,7 +313,7 @@ impl Keeper<'_> {
             };
             // SAFETY: the list holds it until `let_go`.
             let waiter = unsafe { front.as_ref() };
-            // Release: pairs with the Acquire in `waits_for`, `sleep` and `leave`.
+            // Release: pairs with the Acquire in `leave`.
             if waiter.state.compare_exchange(WAITING, CALLED, Ordering::Release, Ordering::Relaxed).is_ok() {
                 list.waiting.0.fetch_sub(1, Ordering::Relaxed);
                 self.due -= 1;
@@ -364,6 +371,8 @@ impl Keeper<'_> {
                 line.last = ptr::null_mut();
             }
             line.length -= 1;
+            // Whoever has made it may just have grown the memory for it (race 55).
+            growth::reach(first.as_ptr());
             Some(first)
         })
     }
@@ -424,7 +433,8 @@ impl Drop for WaitList {
             self.let_go(waiter);
         }
         core::mem::forget(keeper);
-        free(self.spare.swap(ptr::null_mut(), Ordering::Acquire));
+        // Relaxed: whoever gave up the channel last has ordered everything before.
+        free(self.spare.load(Ordering::Relaxed));
     }
 }
 
@@ -520,3 +530,7 @@ mod tests {
         assert!(list.leave(later));
     }
 }
+
+#[cfg(all(test, loom))]
+#[path = "wait_list_tests.rs"]
+mod models;
