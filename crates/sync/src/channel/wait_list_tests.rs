@@ -40,7 +40,7 @@ fn two_enter_with_one_spare() {
         let other = Arc::clone(&list);
         let other = thread::spawn(move || enter(&other));
         let mine = enter(&list);
-        let theirs = other.join().unwrap();
+        let theirs = other.join().expect("no panic");
         assert_ne!(mine.0, theirs.0);
         list.call_all();
         assert!(list.leave(mine) && list.leave(theirs));
@@ -72,7 +72,7 @@ fn two_leave_at_once_and_are_counted() {
             let other = Arc::clone(&list);
             let other = thread::spawn(move || assert!(!other.leave(theirs)));
             assert!(!list.leave(mine));
-            other.join().unwrap();
+            other.join().expect("no panic");
             assert_eq!(list.gone.load(Ordering::Acquire), gone(&list));
             list.call_one();
             assert!(stays.is_none_or(|stays| list.leave(stays)));
@@ -88,7 +88,7 @@ fn one_leaves_as_another_is_called() {
         let other = Arc::clone(&list);
         let other = thread::spawn(move || other.call_one());
         let called = list.leave(first);
-        other.join().unwrap();
+        other.join().expect("no panic");
         assert_eq!(list.gone.load(Ordering::Acquire), gone(&list));
         assert_ne!(list.leave(second), called, "one of them");
     });
@@ -103,7 +103,7 @@ fn one_is_called_as_he_leaves() {
         let other = Arc::clone(&list);
         let other = thread::spawn(move || other.call_all());
         list.leave(place);
-        other.join().unwrap();
+        other.join().expect("no panic");
         assert_eq!(std::sync::Arc::strong_count(&waker), 1);
         assert!(!list.spare.load(Ordering::Acquire).is_null(), "given back");
     });
@@ -118,6 +118,6 @@ fn two_are_given_back_at_once() {
         let other = Arc::clone(&list);
         let other = thread::spawn(move || assert!(other.leave(theirs)));
         assert!(list.leave(mine));
-        other.join().unwrap();
+        other.join().expect("no panic");
     });
 }
