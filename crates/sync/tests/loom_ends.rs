@@ -227,6 +227,20 @@ fn a_length_after_the_last_receiver() {
     check(|| bounded(2));
 }
 
+/// Two senders find the channel closed at once: nothing is in it, whatever they had claimed for a moment.
+#[test]
+fn a_length_that_two_senders_have_taken_back() {
+    model(|| {
+        let (sender, receiver) = unbounded::<u32>();
+        drop(receiver);
+        let second = sender.clone();
+        let other = thread::spawn(move || assert!(second.try_send(1).is_err()));
+        assert!(sender.try_send(2).is_err());
+        other.join().unwrap();
+        assert_eq!(sender.len(), 0);
+    });
+}
+
 /// A sender finds a block full, and the next ones too by the time it looks at them; it knows of their memory by the cursor alone.
 #[test]
 fn new_blocks_for_a_sender_who_comes_late() {
