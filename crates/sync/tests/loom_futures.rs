@@ -66,6 +66,23 @@ fn mutex_turn_of_futures_vs_two_who_come() {
     });
 }
 
+/// The same for writing: the turn is passed on to futures, of which some stay, while two come who do not wait: one at a time has it.
+#[test]
+fn rwlock_turn_of_futures_vs_two_who_come() {
+    model(|| {
+        let lock = Arc::new(RwLock::new(0));
+        let guard = lock.write().unwrap();
+        let (mut first, mut second) = (pin!(lock.write_async()), pin!(lock.write_async()));
+        assert!(poll_once(first.as_mut()).is_pending() && poll_once(second.as_mut()).is_pending());
+        let other = Arc::clone(&lock);
+        let comes = thread::spawn(move || other.try_write().map(|mut guard| *guard += 1).is_some());
+        drop(guard);
+        let here = lock.try_write().map(|mut guard| *guard += 1).is_some();
+        let there = comes.join().unwrap();
+        assert_eq!(*lock.try_write().unwrap(), u32::from(here) + u32::from(there));
+    });
+}
+
 /// Three futures, of which two come to the table while the lock changes hands: the mark is set again for who is left.
 #[test]
 fn mutex_two_futures_after_one_another() {
@@ -307,5 +324,35 @@ fn barrier_future_and_a_thread() {
         let future = thread::spawn(move || block_on(other.wait_async()).is_leader());
         let leads = barrier.wait().unwrap().is_leader();
         assert_ne!(future.join().unwrap(), leads);
+    });
+}
+
+/// A future begins to wait as all are notified, one of whom is a thread on its way to sleep: the notification stays in the word, and the thread sees it.
+#[test]
+fn condvar_future_enters_as_all_are_notified() {
+    let mut builder = loom::model::Builder::new();
+    // One more: the thread before it sleeps, this one in its step, and the notifier in between.
+    builder.preemption_bound = Some(builder.preemption_bound.unwrap_or(2) + 1);
+    builder.check(|| {
+        weblane_sync::begin_model();
+        let shared = Arc::new((Mutex::new(false), Condvar::new()));
+        let (mutex, condition) = &*shared;
+        // Marked for futures all the time.
+        let mut first = Box::pin(condition.wait_async(mutex.lock().unwrap()));
+        assert!(poll_once(first.as_mut()).is_pending());
+        let sleeps = Arc::clone(&shared);
+        let sleeps = thread::spawn(move || {
+            let (mutex, condition) = &*sleeps;
+            drop(condition.wait_while(mutex.lock().unwrap(), |done| !*done).unwrap());
+        });
+        // It comes as far as it likes, at no cost of a preemption.
+        thread::yield_now();
+        *mutex.lock().unwrap() = true;
+        let notifies = Arc::clone(&shared);
+        let notifies = thread::spawn(move || notifies.1.notify_all());
+        let mut second = Box::pin(condition.wait_async(mutex.lock().unwrap()));
+        assert!(poll_once(second.as_mut()).is_pending());
+        notifies.join().unwrap();
+        sleeps.join().unwrap();
     });
 }

@@ -147,6 +147,32 @@ fn rwlock_writer_vs_abandon() {
     });
 }
 
+/// The same for a lock that is held for writing: a reader sleeps, so it is marked; and somebody comes at any moment who has not waited and takes it over. He sees what was written, and has it for himself.
+#[test]
+fn rwlock_recovered_while_it_is_marked() {
+    model(|| {
+        let lock = Arc::new(RwLock::new(0));
+        let (sleeps, comes) = (Arc::clone(&lock), Arc::clone(&lock));
+        let sleeps = thread::spawn(move || {
+            ThreadNumber::claim().unwrap().adopt();
+            drop(sleeps.read());
+        });
+        let comes = thread::spawn(move || {
+            ThreadNumber::claim().unwrap().adopt();
+            comes.recover().map(|guard| *guard)
+        });
+        live_and_die(|| {
+            let mut guard = lock.write().unwrap();
+            *guard = 1;
+            guard.keep();
+        });
+        let here = lock.recover().map(|guard| *guard);
+        let there = comes.join().unwrap();
+        assert!(matches!((here, there), (Some(1), None) | (None, Some(1))), "one recovers it: {here:?}, {there:?}");
+        sleeps.join().unwrap();
+    });
+}
+
 /// The same for futures that read and write, however far they have come: dead is looked for once more when they are listed.
 #[test]
 fn rwlock_futures_vs_abandon() {
