@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tests_browser::growth::{Blind, GROWTHS, grow};
-use tests_browser::{Soon, WORKERS, eventually, on_each_worker, pool, sleep};
+use tests_browser::{Soon, WORKERS, eventually, on_each_worker, pool, sleep, spin_until};
 use wasm_bindgen_futures::spawn_local;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 use weblane_sync::channel::{
@@ -215,29 +215,64 @@ async fn race_26_the_main_thread_among_busy_workers() {
 #[wasm_bindgen_test]
 async fn race_55_a_sender_comes_to_a_block_on_pages_that_were_added_meanwhile() {
     let pool = pool().await;
-    let mut blind = Blind::new();
-    for _ in 0..GROWTHS {
+    let (mut blind, mut met) = (Blind::new(), 0);
+    while met < GROWTHS {
         let (sender, receiver) = unbounded::<[u32; 128]>();
         let theirs = sender.clone();
-        let ready = Arc::new(AtomicU32::new(0));
-        let begun = Arc::clone(&ready);
+        let (begun, grown) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let (inner, outer) = (Arc::clone(&begun), Arc::clone(&grown));
         let sends = pool.spawn(move || {
-            begun.store(1, Ordering::SeqCst);
+            inner.store(1, Ordering::Release);
             blind.turn();
+            let in_time = outer.load(Ordering::Acquire);
             theirs.try_send([1; 128]).expect("open");
-            blind
+            (blind, in_time)
         });
-        eventually("the worker to have begun", || ready.load(Ordering::SeqCst) == 1).await;
-        // The last blocks are on new pages as a whole.
+        spin_until("the worker to have begun", || begun.load(Ordering::Acquire) == 1);
         let mut sent = 1;
-        grow(64, || {
+        let mut send = || {
             sender.try_send([1; 128]).expect("open");
             sent += 1;
-        });
-        blind = sends.soon().await.expect("no panic, and no trap");
+        };
+        // Blocks are made in ever larger lots: after as many again the one in use is on new pages, wherever the first of them began.
+        grow(64, &mut send);
+        grow(64, &mut send);
+        grown.store(1, Ordering::Release);
+        let in_time;
+        (blind, in_time) = sends.soon().await.expect("no panic, and no trap");
+        met += in_time;
         drop(sender);
         assert_eq!(receiver.try_iter().map(|value| value[127]).sum::<u32>(), sent);
         // Its memory is not used again in the next round.
         std::mem::forget(receiver);
+    }
+}
+
+/// Race 55: the last receiver goes, and drops values that lead to pages which the main thread has added meanwhile. Without `adopt` in between it dies in Chromium.
+#[wasm_bindgen_test]
+async fn race_55_the_last_receiver_drops_what_is_on_pages_that_were_added_meanwhile() {
+    let pool = pool().await;
+    let (mut blind, mut met) = (Blind::new(), 0);
+    let mut kept = Vec::with_capacity(1 << 16);
+    while met < GROWTHS {
+        let (sender, receiver) = bounded::<Arc<[u32; 4096]>>(1);
+        let (begun, grown) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+        let (inner, outer) = (Arc::clone(&begun), Arc::clone(&grown));
+        let drops = pool.spawn(move || {
+            inner.store(1, Ordering::Release);
+            blind.turn();
+            let in_time = outer.load(Ordering::Acquire);
+            drop(receiver);
+            (blind, in_time)
+        });
+        spin_until("the worker to have begun", || begun.load(Ordering::Acquire) == 1);
+        grow(64, || kept.push(Arc::new([0; 4096])));
+        let last = Arc::new([0; 4096]);
+        kept.push(Arc::clone(&last));
+        let _ = sender.try_send(last);
+        grown.store(1, Ordering::Release);
+        let in_time;
+        (blind, in_time) = drops.soon().await.expect("no panic, and no trap");
+        met += in_time;
     }
 }

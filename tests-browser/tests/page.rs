@@ -414,36 +414,39 @@ async fn race_55_memory_that_was_added_while_a_worker_did_not_look() {
     let mut blind = Blind::new();
     // For the browser to compile all of it: every way, several times.
     for way in (0..GROWTHS).flat_map(|_| 0..4) {
-        static AT: AtomicUsize = AtomicUsize::new(0);
-        let begun = Arc::new(AtomicU32::new(0));
-        let inner = Arc::clone(&begun);
-        AT.store(0, Ordering::SeqCst);
-        let touches = pool.spawn(move || {
-            inner.store(1, Ordering::SeqCst);
-            blind.turn();
-            let at = AT.load(Ordering::SeqCst) as *mut AtomicU32;
-            // There, unless the machine is so busy that the main thread has not come to it.
-            if !at.is_null() {
-                if way < 2 {
-                    growth::reach(at)
-                } else {
-                    growth::adopt()
+        let mut touched = false;
+        while !touched {
+            static AT: AtomicUsize = AtomicUsize::new(0);
+            let begun = Arc::new(AtomicU32::new(0));
+            let inner = Arc::clone(&begun);
+            AT.store(0, Ordering::SeqCst);
+            let touches = pool.spawn(move || {
+                inner.store(1, Ordering::Release);
+                blind.turn();
+                let at = AT.load(Ordering::SeqCst) as *mut AtomicU32;
+                // Unless the main thread was too late.
+                if !at.is_null() {
+                    if way < 2 {
+                        growth::reach(at)
+                    } else {
+                        growth::adopt()
+                    }
+                    if way % 2 == 0 {
+                        // SAFETY: on a page that nobody else uses.
+                        unsafe { (*at).fetch_add(1, Ordering::SeqCst) };
+                    } else {
+                        // SAFETY: the same. `memory.fill`.
+                        unsafe { at.cast::<u8>().write_bytes(1, black_box(1_000)) };
+                    }
                 }
-                if way % 2 == 0 {
-                    // SAFETY: on a page that nobody else uses.
-                    unsafe { (*at).fetch_add(1, Ordering::SeqCst) };
-                } else {
-                    // SAFETY: the same. `memory.fill`.
-                    unsafe { at.cast::<u8>().write_bytes(1, black_box(1_000)) };
-                }
-            }
-            blind
-        });
-        eventually("the worker to have begun", || begun.load(Ordering::SeqCst) == 1).await;
-        let block = fresh_pages(1);
-        growth::publish();
-        AT.store(block.start, Ordering::SeqCst);
-        blind = soon("the worker", touches).await.expect("no panic, and no trap");
+                (blind, !at.is_null())
+            });
+            spin_until(&begun, 1);
+            let block = fresh_pages(1);
+            growth::publish();
+            AT.store(block.start, Ordering::SeqCst);
+            (blind, touched) = soon("the worker", touches).await.expect("no panic, and no trap");
+        }
     }
 }
 
@@ -455,7 +458,7 @@ fn spin_until(flag: &AtomicU32, value: u32) {
     while flag.load(Ordering::Acquire) != value {
         turns(1);
         looks += 1;
-        assert!(looks % 100_000 != 0 || now() - start < 60_000.0, "a task was lost at the parking edge");
+        assert!(looks % 100_000 != 0 || now() - start < 60_000.0, "a task was lost");
     }
 }
 

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
-// The wait instruction is the one part of wasm's atomics that has no stable name in `core::arch`.
-#![cfg_attr(all(target_arch = "wasm32", target_feature = "atomics"), feature(stdarch_wasm_atomic_wait))]
+// The wait instruction is the one part of wasm's atomics that has no stable name in `core::arch`. And thread-locals without `std`, for `growth`.
+#![cfg_attr(all(target_arch = "wasm32", target_feature = "atomics"), feature(stdarch_wasm_atomic_wait, thread_local))]
 
 #[cfg(any(loom, shuttle, feature = "std"))]
 extern crate alloc;

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use core::task::Waker;
 
-use weblane_futex::AtomicU32;
+use weblane_futex::{AtomicU32, growth};
 
 use crate::primitive::ShortLock;
 
@@ -35,6 +35,8 @@ impl Ended {
         weblane_futex::notify_all(&self.word);
         // Woken outside the lock: a waker's code is anybody's.
         let wakers = self.wakers.with(core::mem::take);
+        // What they lead to is whoever waits' (race 55).
+        growth::adopt();
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -56,6 +58,7 @@ impl Ended {
             return true;
         }
         let waker = waker.clone();
+        growth::publish();
         let mut same = None;
         self.wakers.with(|wakers| match wakers.iter_mut().find(|waiting| waiting.will_wake(&waker)) {
             Some(_) => same = Some(waker),

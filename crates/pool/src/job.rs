@@ -316,6 +316,7 @@ impl Header {
                 unsafe { (*cell).take() }
             });
             if let Some(waker) = waker {
+                weblane_futex::growth::adopt(); // Race 55: what it leads to is the handle's.
                 waker.wake();
             }
         }
@@ -338,6 +339,7 @@ impl Header {
         if unsafe { self.take_waker() } {
             return true;
         }
+        weblane_futex::growth::publish();
         self.waker.with_mut(|cell| {
             // SAFETY: WAKER is clear and DONE was not set with it: the cell is the handle's.
             unsafe { *cell = Some(waker.clone()) };

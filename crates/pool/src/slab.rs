@@ -18,6 +18,8 @@ mod pooled {
     use core::ptr::{self, NonNull};
     use core::sync::atomic::Ordering;
 
+    use weblane_futex::growth;
+
     use crate::free_list::FreeList;
     use crate::job::Header;
     use crate::primitive::{AtomicPtr, AtomicU32};
@@ -60,7 +62,11 @@ mod pooled {
             // Acquire: pairs with the Release in `make`; whoever has the number has it from `make`, or by way of the free list.
             let first = self.more[chunk].load(Ordering::Acquire);
             // SAFETY: the number was given out, so its chunk is there, and for ever; `chunk_of` keeps to its length.
-            unsafe { &*first.add(offset) }
+            let header = unsafe { first.add(offset) };
+            // Whoever has made it may just have grown the memory for it (race 55).
+            growth::reach(header);
+            // SAFETY: as above.
+            unsafe { &*header }
         }
 
         /// Whether there is memory for this number: it may be given out, and its chunk still be in the making.

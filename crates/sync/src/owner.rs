@@ -31,6 +31,8 @@ use core::ptr;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 
+use weblane_futex::growth;
+
 use crate::primitive::AtomicU32;
 use crate::tiny::Tiny;
 use crate::waiters;
@@ -257,7 +259,9 @@ impl ThreadNumber {
                 // SAFETY: the thread that wrote this down borrows both until it has crossed it out, for which it needs this lock; and it lives, for
                 // what dead ones wrote down is crossed out when they are abandoned.
                 let (word, on) = unsafe { (&*asleep.word, &*asleep.on) };
+                growth::reach(word);
                 if mark(word, number) && !ptr::eq(word, on) {
+                    growth::reach(on);
                     // Relaxed: wakes, and tells nothing.
                     on.fetch_add(1, Ordering::Relaxed);
                 }

@@ -32,6 +32,8 @@ use core::mem;
 use core::ptr;
 use core::task::Waker;
 
+use weblane_futex::growth;
+
 use crate::primitive::AtomicU32;
 use crate::tiny::Tiny;
 
@@ -156,6 +158,8 @@ impl Waiter {
             self.key.set(key);
         }
         let waker = waker.clone();
+        // It leads to memory of this thread, which another one is about to touch (race 55).
+        growth::publish();
         let (waits, _dropped_outside) = list(key).with(|list| {
             if !announce() {
                 return (false, Some(waker));
@@ -198,6 +202,7 @@ impl Waiter {
     /// Goes on waiting with another waker. Returns `true` instead if it was chosen: a turn that stays until it leaves.
     pub(crate) fn renew(&self, waker: &Waker) -> bool {
         let waker = waker.clone();
+        growth::publish();
         let (chosen, _dropped_outside) = list(self.key.get()).with(|_| {
             // SAFETY: under the list's lock, and the reference ends with it.
             let entry = unsafe { &mut *self.entry.get() };
@@ -332,6 +337,7 @@ fn call(list: &Tiny<List>, key: Option<usize>, whom: Whom, settle: &mut dyn FnMu
             settle(left);
             done
         });
+        growth::adopt();
         wakers.into_iter().flatten().for_each(Waker::wake);
         if done {
             return;

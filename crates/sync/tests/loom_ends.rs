@@ -224,7 +224,7 @@ fn a_length_after_the_last_receiver() {
         });
     }
     check(unbounded);
-    check(|| bounded(2));
+    check(|| bounded(3));
 }
 
 /// Two senders find the channel closed at once: nothing is in it, whatever they had claimed for a moment.

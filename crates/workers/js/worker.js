@@ -289,7 +289,14 @@ function serve() {
     if (die.dead) return;
     die.dead = true;
     Atomics.store(phase, 0, PHASE_DEAD);
-    self.postMessage({ [TAG]: DEAD, value: text(error), stack: String((error && error.stack) || '') });
+    let [value, stack] = ['an exception that cannot be told', ''];
+    try {
+      value = text(error);
+      stack = String(error?.stack ?? '');
+    } catch {
+      // Whatever was thrown is anybody's object.
+    }
+    self.postMessage({ [TAG]: DEAD, value, stack });
     // Its timers and promises would run code over a stack that was never unwound.
     self.close();
   };

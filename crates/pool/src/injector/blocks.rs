@@ -10,6 +10,8 @@ use core::ptr;
 // Not loom's: what orders this is a number's way from `make` to `get`, by the table or the free list, which models see.
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use weblane_futex::growth;
+
 use crate::free_list::FreeList;
 use crate::primitive::{AtomicU32, AtomicU64, UnsafeCell};
 use crate::task::Task;
@@ -166,6 +168,8 @@ impl Blocks {
         // Relaxed: whoever has a number has it from `make`, or by way of a queue's table or the free list, which put it there with Release and
         // took it with Acquire.
         let block = self.places[number as usize - 1].load(Ordering::Relaxed);
+        // Whoever has made it may just have grown the memory for it (race 55).
+        growth::reach(block);
         // SAFETY: a number that was given out has its block in its place, until the end of `self`.
         unsafe { &*block }
     }

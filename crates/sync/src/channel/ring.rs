@@ -42,6 +42,8 @@ use alloc::boxed::Box;
 use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
 
+use weblane_futex::growth;
+
 use super::primitive::{AtomicU32, Cell, Padded};
 use super::{Nothing, Refused};
 
@@ -196,7 +198,10 @@ impl<T> Ring<T> {
 
     /// Drops what is complete.
     pub(super) fn drain(&self) {
-        while self.take().is_ok() {}
+        while let Ok(value) = self.take() {
+            growth::adopt();
+            drop(value);
+        }
     }
 
     /// Whether `pop` might do more than find the channel empty.

@@ -45,6 +45,8 @@ use core::fmt;
 use core::mem;
 use core::sync::atomic::Ordering;
 
+use weblane_futex::growth;
+
 use super::blocks::{BITS, Block, Blocks, NONE, SIZE};
 use super::primitive::{AtomicU64, Padded};
 use super::{Nothing, Refused};
@@ -271,7 +273,10 @@ impl<T> Segments<T> {
 
     /// Drops what is complete.
     pub(super) fn drain(&self) {
-        while self.take().is_ok() {}
+        while let Ok(value) = self.take() {
+            growth::adopt();
+            drop(value);
+        }
     }
 
     /// Whether `pop` might do more than find the channel empty.

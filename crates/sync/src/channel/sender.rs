@@ -166,7 +166,7 @@ impl<T> Sender<T> {
         SendFuture { sending: self.sending(value), place: None }
     }
 
-    /// How many values are inside, at some moment of the call.
+    /// How many values are inside, at some moment of the call. After the last receiver, an attempt under way may be counted for a moment.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.len()

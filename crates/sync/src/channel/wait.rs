@@ -13,7 +13,6 @@
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use super::primitive::model_fence;
 use super::wait_list::{Place, WaitList};
 use crate::primitive::spin;
 
@@ -40,7 +39,7 @@ pub(super) enum InVain {
     TimedOut,
 }
 
-/// If one waits, and there is something to be had: calls him. After a SeqCst read-modify-write.
+/// If one waits, and there is something to be had: calls him. After a SeqCst read-modify-write, of this thread or of the one who has called it.
 #[inline]
 pub(super) fn chain(list: &WaitList, hopeful: impl FnOnce() -> bool) {
     if list.anyone() && hopeful() {
@@ -127,7 +126,6 @@ pub(super) fn give_up(side: &impl Side, place: &mut Option<Place>) {
     if let Some(place) = place.take()
         && side.list().leave(place)
     {
-        model_fence();
         chain(side.list(), || side.hopeful());
     }
 }

@@ -115,6 +115,7 @@ unsafe impl Sync for Place {}
 
 impl Place {
     fn waiter(&self) -> &Waiter {
+        growth::reach(self.0.as_ptr());
         // SAFETY: a place holds its waiter until it is given back.
         unsafe { self.0.as_ref() }
     }
@@ -175,6 +176,8 @@ impl WaitList {
                 waker: Cell::new(None),
             })))
         };
+        // A waker leads to memory of this thread (race 55).
+        growth::publish();
         // SAFETY: nobody else knows of it before it is in the inbox, and then it is held.
         let waiter = unsafe { place.as_ref() };
         // Relaxed, both: the Release below publishes them.
@@ -253,6 +256,7 @@ impl WaitList {
         let held = unsafe { waiter.as_ref() };
         // AcqRel: whoever lets go last sees it as the other one left it.
         if held.holders.fetch_sub(1, Ordering::AcqRel) == 1 {
+            growth::adopt();
             // SAFETY: nobody holds it any more.
             drop(held.waker.with_mut(|own| unsafe { (*own).take() }));
             // Release: pairs with the Acquire in `enter`. Acquire: pairs with the Release here, of whoever gave the one that is freed.
@@ -318,6 +322,7 @@ impl Keeper<'_> {
                 list.waiting.0.fetch_sub(1, Ordering::Relaxed);
                 self.due -= 1;
                 let held = Held { list, waiter: front };
+                growth::adopt();
                 // SAFETY: it was called and not gone, so its owner only looks at the waker until both have let go.
                 let thread = waiter.waker.with(|waker| match unsafe { &*waker } {
                     Some(waker) => {
