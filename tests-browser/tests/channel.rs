@@ -247,32 +247,3 @@ async fn race_55_a_sender_comes_to_a_block_on_pages_that_were_added_meanwhile() 
         std::mem::forget(receiver);
     }
 }
-
-/// Race 55: the last receiver goes, and drops values that lead to pages which the main thread has added meanwhile. Without `adopt` in between it dies in Chromium.
-#[wasm_bindgen_test]
-async fn race_55_the_last_receiver_drops_what_is_on_pages_that_were_added_meanwhile() {
-    let pool = pool().await;
-    let (mut blind, mut met) = (Blind::new(), 0);
-    let mut kept = Vec::with_capacity(1 << 16);
-    while met < GROWTHS {
-        let (sender, receiver) = bounded::<Arc<[u32; 4096]>>(1);
-        let (begun, grown) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-        let (inner, outer) = (Arc::clone(&begun), Arc::clone(&grown));
-        let drops = pool.spawn(move || {
-            inner.store(1, Ordering::Release);
-            blind.turn();
-            let in_time = outer.load(Ordering::Acquire);
-            drop(receiver);
-            (blind, in_time)
-        });
-        spin_until("the worker to have begun", || begun.load(Ordering::Acquire) == 1);
-        grow(64, || kept.push(Arc::new([0; 4096])));
-        let last = Arc::new([0; 4096]);
-        kept.push(Arc::clone(&last));
-        let _ = sender.try_send(last);
-        grown.store(1, Ordering::Release);
-        let in_time;
-        (blind, in_time) = drops.soon().await.expect("no panic, and no trap");
-        met += in_time;
-    }
-}
