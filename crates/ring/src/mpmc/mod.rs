@@ -147,7 +147,7 @@ pub struct Queue<T, S: Storage<Slot<T>>> {
 /// Cells that are beside no entry: for rings that are smaller than the number of threads.
 const SPARE: usize = 2;
 /// How far a hint may fall behind before it is left anew: where an atomic store costs as much as a read-modify-write, a few loads are cheaper.
-const STRIDE: i32 = if cfg!(any(target_arch = "wasm32", weblane_sc)) { 4 } else { 1 };
+const STRIDE: u32 = if cfg!(any(target_arch = "wasm32", weblane_sc)) { 4 } else { 1 };
 
 // SAFETY: a cell is touched by whoever holds its number, one call at a time (argument 1), and values move between threads: `T: Send` is enough.
 unsafe impl<T: Send, S: Storage<Slot<T>>> Sync for Queue<T, S> {}
@@ -296,10 +296,10 @@ impl<T, S: Storage<Slot<T>>> Queue<T, S> {
         cells::claim_any(all, |step| self.cell(order(step)).claim()).map(order)
     }
 
-    /// Leaves a hint of one end, unless the one that was there is hardly older.
+    /// Leaves a hint of one end, unless the one that was there, from which a search goes on only, is hardly older.
     #[inline]
     fn leave(hint: &Hint, was: Position, now: Position) {
-        if now.after(was) >= STRIDE {
+        if now.since(was) >= STRIDE {
             hint.leave(now);
         }
     }

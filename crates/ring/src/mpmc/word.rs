@@ -51,6 +51,13 @@ impl Position {
         distance as i32 >> (32 - BITS)
     }
 
+    /// How many positions this one is after `earlier`, however long ago that was: without a sign. (With one, a hint that is older than half of all
+    /// turns would be taken for one that is ahead; it would stay, and be ahead when the turns have come again.)
+    #[inline]
+    pub(super) const fn since(self, earlier: Position) -> u32 {
+        self.minus(earlier.0).0
+    }
+
     #[inline]
     pub(super) const fn index(self, size: usize) -> usize {
         self.0 as usize & (size - 1)
@@ -136,5 +143,28 @@ impl Hint {
     pub(super) fn leave(&self, position: Position) {
         // Release: pairs with the Acquire in `load`.
         publish(&self.0, position.0);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::Ring;
+    use super::{BITS, Hint, Position};
+
+    /// A call was stopped before it left its hint, while more than half of all turns passed. What it leaves is put right by the next call, long before the
+    /// turns come again.
+    #[test]
+    fn a_hint_may_be_older_than_half_of_all_turns() {
+        for old in [(1_u32 << (BITS - 1)) - 1, 1 << (BITS - 1), (1 << (BITS - 1)) + 1, Position::MASK - 10] {
+            let mut queue = Ring::<u32, 4>::starting_at(7);
+            queue.tail.0 = Hint::new(Position::new(7).minus(old));
+            queue.head.0 = Hint::new(Position::new(7).minus(old));
+            for value in 0..100_000 {
+                assert_eq!(queue.push(value), Ok(()), "{old} behind");
+                assert_eq!(queue.pop(), Some(value), "{old} behind");
+            }
+            let now = Position::new(7).plus(100_000);
+            assert!(now.since(queue.tail.0.load()) < 4 && now.since(queue.head.0.load()) < 4, "{old} behind");
+        }
     }
 }
