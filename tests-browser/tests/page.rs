@@ -441,7 +441,7 @@ async fn race_55_memory_that_was_added_while_a_worker_did_not_look() {
                 }
                 (blind, !at.is_null())
             });
-            spin_until(&begun, 1);
+            tests_browser::spin_until("the worker to have begun", || begun.load(Ordering::Acquire) == 1);
             let block = fresh_pages(1);
             growth::publish();
             AT.store(block.start, Ordering::SeqCst);
@@ -458,7 +458,7 @@ fn spin_until(flag: &AtomicU32, value: u32) {
     while flag.load(Ordering::Acquire) != value {
         turns(1);
         looks += 1;
-        assert!(looks % 100_000 != 0 || now() - start < 60_000.0, "a task was lost");
+        assert!(looks % 100_000 != 0 || now() - start < 60_000.0, "a task was lost at the parking edge");
     }
 }
 
